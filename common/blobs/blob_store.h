@@ -1,0 +1,53 @@
+// Where files live: uploaded inputs and model outputs. local_blobs (a directory) and s3_blobs
+// implement it. Content is addressed by key, streamed, never whole in memory.
+//
+// Methods block: call them from a BlockingPool thread. Safe from any thread.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+
+namespace mimeo::blobs {
+
+struct BlobInfo {
+  std::uint64_t size_bytes = 0;
+  std::string sha256_hex;
+  std::string md5_hex;
+};
+
+// Writes one blob; nothing is visible before commit(). Destroyed without commit: nothing remains.
+class BlobWriter {
+ public:
+  virtual ~BlobWriter() = default;
+  virtual Status write(std::string_view data) = 0;
+  virtual Result<BlobInfo> commit() = 0;
+};
+
+class BlobReader {
+ public:
+  virtual ~BlobReader() = default;
+  [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
+  // At most buffer.size() bytes from `offset`; 0 at the end.
+  virtual Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) = 0;
+};
+
+class BlobStore {
+ public:
+  virtual ~BlobStore() = default;
+  // Keys: segments [A-Za-z0-9._-]+ joined by '/'; kInvalidArgument otherwise.
+  virtual Result<std::unique_ptr<BlobWriter>> create(std::string_view key) = 0;
+  // kNotFound.
+  virtual Result<std::unique_ptr<BlobReader>> open(std::string_view key) = 0;
+  // OK also when it was not there.
+  virtual Status remove(std::string_view key) = 0;
+  // Everything under `prefix` + '/'.
+  virtual Status remove_all(std::string_view prefix) = 0;
+};
+
+}  // namespace mimeo::blobs

@@ -1,0 +1,52 @@
+// HTTP to the outside by libcurl: input files, webhooks, the registry. TLS, address rules against
+// server-side request forgery, size and time limits. Blocking: call from a BlockingPool thread.
+
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/base/units.h"
+#include "common/http/message.h"
+
+namespace mimeo::http {
+
+// Which addresses may be reached. Checked on the *resolved* address of every connection, so a name
+// that points inward is refused as well.
+struct AddressRules {
+  bool allow_private = false;  // Loopback, link-local, RFC 1918, ULA, metadata addresses.
+  std::vector<std::string> allowed_hosts;  // Exceptions: "host" or "host:port", exactly.
+};
+
+struct OutboundRequest {
+  std::string method = "GET";
+  std::string url;  // http or https only.
+  Headers headers;
+  std::string body;
+  std::chrono::milliseconds timeout{10'000};
+  Bytes max_response = 16_MiB;
+  int max_redirects = 0;  // Each hop is checked again. 0 = the 3xx is the answer.
+};
+
+// Called with each piece of the body; a non-OK status ends the transfer with it.
+using BodySink = std::function<Status(std::string_view)>;
+
+class Outbound {
+ public:
+  explicit Outbound(AddressRules rules) : rules_(std::move(rules)) {}
+  // The answer, whatever its code. kInvalidArgument (bad URL), kPermissionDenied (address rules),
+  // kUnavailable (resolve, connect, TLS, reset), kDeadlineExceeded, kResourceExhausted (too large).
+  [[nodiscard]] Result<Response> perform(const OutboundRequest& request) const;
+  // The same with the body of a 2xx going to `sink` as it comes; other answers keep theirs.
+  [[nodiscard]] Result<Response> download(const OutboundRequest& request,
+                                          const BodySink& sink) const;
+
+ private:
+  AddressRules rules_;
+};
+
+}  // namespace mimeo::http

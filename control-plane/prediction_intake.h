@@ -1,0 +1,64 @@
+// Takes predictions in: limits, reserve a slot, one commit, tell the scheduler; waits for the end
+// of a prediction on behalf of `Prefer: wait`; cancels. What a prediction's input must look like is
+// checked before, by input_validator.h; what happens at the end is result_committer.h's.
+
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+#include "common/store/catalog.h"
+#include "common/store/predictions.h"
+
+namespace mimeo::control {
+
+// A checked request for a prediction; everything that the caller decided.
+struct IntakeRequest {
+  store::Account account;
+  store::Target target;
+  ModelId model = 0;
+  VersionId version;  // That the input was validated against.
+  std::optional<DeploymentId> deployment;
+  PredictionSource source = PredictionSource::kApi;
+  Priority priority = Priority::kDefault;
+  bool is_training = false;
+  std::string destination;   // Trainings.
+  std::string input;         // JSON.
+  std::string public_input;  // Redacted JSON; empty = same.
+  std::string webhook;
+  std::uint8_t webhook_events = 0;
+  bool can_stream = false;  // The version has a stream URL.
+  std::optional<std::chrono::milliseconds> cancel_after;
+  std::chrono::milliseconds run_limit{30 * 60 * 1000};
+  std::string idempotency_key;
+};
+
+// What the caller needs to answer. Lives on the HTTP thread; every method is called there.
+class PredictionIntake {
+ public:
+  virtual ~PredictionIntake() = default;
+
+  // Suspends for one reserve round trip (at most 50 ms) and one commit. Errors: kResourceExhausted
+  // (max_queued), kUnavailable (the database does not answer).
+  virtual boost::asio::awaitable<Result<store::PredictionView>> create(IntakeRequest request) = 0;
+
+  // Suspends until `id` is terminal or `limit` is over. True = terminal. Must be called right after
+  // create(), in the same coroutine, or a result could come in between and be seen only after 1 s.
+  virtual boost::asio::awaitable<bool> wait(PredictionId id, std::chrono::milliseconds limit) = 0;
+
+  // The prediction as it is now: the store's row, with output and logs so far from the event hub
+  // while it runs. `account` 0 = any. kNotFound.
+  virtual boost::asio::awaitable<Result<store::PredictionView>> view(PredictionId id,
+                                                                     AccountId account) = 0;
+
+  // Cancels and returns the (then terminal) prediction; at most about 600 ms. A terminal one is
+  // returned unchanged. kNotFound.
+  virtual boost::asio::awaitable<Result<store::PredictionView>> cancel(PredictionId id,
+                                                                       AccountId account) = 0;
+};
+
+}  // namespace mimeo::control
