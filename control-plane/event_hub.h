@@ -40,12 +40,24 @@ struct LiveState {
   bool is_done = false;  // The terminal row is committed; read the store.
 };
 
+// Outputs stay in a ring until it goes as a whole: a reader that comes late must get all of them.
+// Log and metric events beyond the limits below leave it, oldest first.
 struct EventHubLimits {
-  std::size_t ring_events = 4096;  // Per prediction.
-  std::size_t ring_bytes = 1U << 20;
-  std::size_t total_bytes = 256U << 20;  // Least recently used rings go first.
+  std::size_t ring_events = 4096;        // Log and metric events per prediction.
+  std::size_t ring_bytes = 1U << 20;     // Bytes of those.
+  std::size_t total_bytes = 256U << 20;  // Of all rings. Least recently used ones go first.
   std::chrono::seconds keep_after_done{300};
+  std::size_t remembered_ends = 65'536;  // Predictions without a ring whose end is remembered.
 };
+
+// On whose behalf somebody reads.
+enum class Reader : std::uint8_t {
+  kClient,  // A client of this process.
+  kPeer,    // Another control plane, for a client of its own: must not be proxied any further.
+};
+
+// Who reads a prediction now.
+enum class Interest : std::uint8_t { kNone, kPeersOnly, kClients };
 
 class EventHub {
  public:
@@ -71,12 +83,16 @@ class EventHub {
 
   [[nodiscard]] virtual std::optional<LiveState> state(PredictionId id) const = 0;
   // Also for a prediction without events yet (it is queued): its ring is made. `after` = {0, 0}
-  // from the first event.
+  // from the first event. A ring made late (this process was restarted, or another one got the
+  // events) may lack outputs: at kDone compare with the store's row.
   virtual std::unique_ptr<Subscription> subscribe(PredictionId id, std::uint32_t after_attempt,
-                                                  std::uint64_t after_seq) = 0;
-  // Called when the first subscriber of a prediction comes (true) or the last one leaves (false).
-  virtual void on_interest(std::function<void(PredictionId, bool live)> callback) = 0;
-  // Called for each accepted event; for webhooks.
+                                                  std::uint64_t after_seq,
+                                                  Reader reader = Reader::kClient) = 0;
+  // Who reads this prediction now.
+  [[nodiscard]] virtual Interest interest(PredictionId id) const = 0;
+  // Called when that changes. Several callbacks may be added.
+  virtual void on_interest(std::function<void(PredictionId, Interest)> callback) = 0;
+  // Called for each accepted event. Several callbacks may be added.
   virtual void on_event(std::function<void(PredictionId, const HubEvent&)> callback) = 0;
 };
 

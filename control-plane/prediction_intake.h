@@ -21,8 +21,11 @@ struct IntakeRequest {
   store::Account account;
   store::Target target;
   ModelId model = 0;
-  VersionId version;  // That the input was validated against.
+  std::string model_owner;  // Names of `model`: the answer is built from the request, without
+  std::string model_name;   // reading anything back.
+  VersionId version;        // That the input was validated against.
   std::optional<DeploymentId> deployment;
+  std::string deployment_name;  // "owner/name" of `deployment`, or empty.
   PredictionSource source = PredictionSource::kApi;
   Priority priority = Priority::kDefault;
   bool is_training = false;
