@@ -34,6 +34,8 @@ struct HubEvent {
 // What is known of a prediction that runs.
 struct LiveState {
   std::uint32_t attempt = 0;
+  std::uint64_t last_seq = 0;  // Of that attempt: every event up to it is in here. Subscribing
+                               // after (attempt, last_seq) gives the rest without gap or repeat.
   std::optional<WallTime> started_at;
   std::vector<std::string> outputs;  // JSON values in order.
   std::string logs;

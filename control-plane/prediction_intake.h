@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "common/store/catalog.h"
 #include "common/store/predictions.h"
+#include "control-plane/public_links.h"
 
 namespace mimeo::control {
 
@@ -34,7 +35,8 @@ struct IntakeRequest {
   std::string public_input;  // Redacted JSON; empty = same.
   std::string webhook;
   std::uint8_t webhook_events = 0;
-  bool can_stream = false;  // The version has a stream URL.
+  // What the version streams, if anything; the stream token is made from it (public_links.h).
+  StreamKind stream = StreamKind::kNone;
   std::optional<std::chrono::milliseconds> cancel_after;
   std::chrono::milliseconds run_limit{30 * 60 * 1000};
   std::string idempotency_key;
