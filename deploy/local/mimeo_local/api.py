@@ -1,0 +1,28 @@
+"""The few API calls that bringing up needs. Applications use the official clients."""
+
+import http.client
+import json
+import urllib.parse
+
+
+class Api:
+    def __init__(self, base_url, token):
+        self.url = urllib.parse.urlsplit(base_url)
+        self.token = token
+
+    def call(self, method, path, body=None, headers=None, timeout=70):
+        """(status, decoded body or None)."""
+        kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self.url.hostname, self.url.port, timeout=timeout)
+        sent = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        data = None
+        if body is not None:
+            data = json.dumps(body)
+            sent["Content-Type"] = "application/json"
+        connection.request(method, path, data, sent)
+        answer = connection.getresponse()
+        text = answer.read()
+        try:
+            return answer.status, json.loads(text) if text else None
+        except ValueError:
+            return answer.status, text.decode(errors="replace")

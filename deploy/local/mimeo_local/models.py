@@ -1,0 +1,62 @@
+"""The example models: built as images, pushed to the registry, checked to have become versions."""
+
+import subprocess
+
+from .console import StackError
+from .process import wait_until
+
+EXAMPLES = ("hello", "edges", "stream-text")
+
+
+class Models:
+    def __init__(self, layout, docker):
+        self.layout = layout
+        self.docker = docker
+
+    def ensure(self, name, api):
+        """Builds and pushes the example unless the registry has this very build. Returns a note."""
+        source = self.layout.program_of_example(name)
+        fingerprint = f"{source.stat().st_mtime_ns}-{source.stat().st_size}"
+        known = self.layout.data.setdefault("examples", {})
+        owner = self.layout.data["owner"]
+        if known.get(name) == fingerprint and self._latest(api, owner, name):
+            return "unchanged"
+        before = self._latest(api, owner, name)
+        image = f"{self.layout.registry_addr}/{owner}/{name}"
+        self._build(name, image)
+        self._push(image, owner)
+        wait_until(lambda: self._latest(api, owner, name) not in (None, *((before,) if before else ())) or
+                   self._is_same_image(api, owner, name, image), 30,
+                   f"the push of {name} did not become a version", log=self._control_plane_log)
+        known[name] = fingerprint
+        self.layout.save()
+        return "pushed"
+
+    def _latest(self, api, owner, name):
+        status, model = api.call("GET", f"/v1/models/{owner}/{name}")
+        if status != 200 or not model.get("latest_version"):
+            return None
+        return model["latest_version"]["id"]
+
+    def _is_same_image(self, api, owner, name, image):
+        digests = self.docker.cli("image", "inspect", "--format", "{{join .RepoDigests \" \"}}", image,
+                                  check=False).stdout
+        latest = self._latest(api, owner, name)
+        return bool(latest) and latest in digests
+
+    def _build(self, name, image):
+        script = self.layout.checkout / "examples" / "build-image"
+        result = subprocess.run(
+            [str(script), name, str(self.layout.program_of_example(name)), image], text=True, check=False,
+            capture_output=True, env=self.layout.environment(DOCKER_HOST=f"unix://{self.docker.socket}"))
+        if result.returncode != 0:
+            raise StackError(f"building the image of {name} failed", log=result.stderr + result.stdout)
+
+    def _push(self, image, owner):
+        token = self.layout.data["secrets"]["token"]
+        self.docker.cli("login", "-u", owner, "--password-stdin", self.layout.registry_addr, stdin=token)
+        self.docker.cli("push", image)
+
+    def _control_plane_log(self):
+        path = self.layout.logs / "control-plane.log"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""

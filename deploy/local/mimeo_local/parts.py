@@ -1,0 +1,134 @@
+"""Our own processes: control plane, scheduler, worker. Each can be started, stopped and killed by
+itself, which is what the fault tests do."""
+
+import http.client
+import os
+import secrets
+
+from .console import StackError
+from .process import ManagedProcess
+
+
+def http_get(port, path, timeout=2):
+    """(status, body) or None when nobody answers."""
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def is_ready(port):
+    answer = http_get(port, "/readyz")
+    return answer is not None and answer[0] == 200
+
+
+class ControlPlane:
+    name = "control-plane"
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.process = ManagedProcess(self.name, layout)
+
+    def start(self, wait=True):
+        layout = self.layout
+        if not self.process.pid:
+            self.process.start([
+                layout.program("mimeo-control-plane"),
+                "--database", layout.database,
+                "--http-listen", f"127.0.0.1:{layout.ports['http']}",
+                "--external-url", layout.base_url,
+                "--grpc-listen", layout.socket("hub"),
+                "--files-dir", layout.files,
+                "--registry", layout.registry_addr,
+                "--registry-url", f"http://{layout.registry_addr}",
+                "--registry-service", "mimeo-registry",
+                "--registry-key", layout.keys / "registry.key",
+                "--registry-certificate", layout.keys / "registry.crt",
+                "--registry-hook-secret", layout.data["secrets"]["registry_hook"],
+                *layout.data.get("control_plane_flags", [])])
+        if wait:
+            self.process.wait_ready(lambda: is_ready(layout.ports["http"]), 30)
+
+    def stop(self):
+        return self.process.stop()
+
+
+class Scheduler:
+    name = "scheduler"
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.process = ManagedProcess(self.name, layout)
+
+    def start(self, wait=True):
+        layout = self.layout
+        if not self.process.pid:
+            self.process.start([
+                layout.program("mimeo-scheduler"),
+                "--database", layout.database,
+                "--grpc-listen", layout.socket("scheduler"),
+                "--metrics-listen", f"127.0.0.1:{layout.ports['scheduler_metrics']}",
+                *layout.data.get("scheduler_flags", [])])
+        if wait:
+            self.process.wait_ready(lambda: is_ready(layout.ports["scheduler_metrics"]), 30)
+
+    def stop(self):
+        return self.process.stop()
+
+
+class Worker:
+    name = "worker"
+
+    def __init__(self, layout, docker):
+        self.layout = layout
+        self.docker = docker
+        self.process = ManagedProcess(self.name, layout)
+
+    def start(self, wait=True):
+        layout = self.layout
+        if not self.process.pid:
+            token_file = layout.keys / "worker.token"
+            if not token_file.exists():
+                write_secret(token_file, layout.cli("worker-token", "create", "--name", "local"))
+            runtime = layout.data["runtime"]
+            arguments = ["--docker-socket", self.docker.socket] if runtime == "docker" else []
+            self.process.start([
+                layout.program("mimeo-worker"),
+                "--schedulers", layout.socket("scheduler"),
+                "--join-token-file", token_file,
+                "--state-dir", layout.worker,
+                "--runtime", runtime,
+                "--shim", layout.program("mimeo-shim"),
+                "--metrics-listen", f"127.0.0.1:{layout.ports['worker_metrics']}",
+                *arguments, *layout.data.get("worker_flags", [])])
+        if wait:
+            self.process.wait_ready(lambda: is_ready(layout.ports["worker_metrics"]), 30)
+
+    def stop(self):
+        return self.process.stop(limit=40)
+
+
+def write_secret(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text + "\n")
+
+
+def prepare_secrets(layout):
+    """Everything that is made once per installation: signing key, secrets, account, token."""
+    stored = layout.data.setdefault("secrets", {})
+    for name in ("registry_http", "registry_hook"):
+        stored.setdefault(name, secrets.token_urlsafe(24))
+    if not (layout.keys / "registry.key").exists():
+        layout.cli("registry-keys", str(layout.keys))
+    owner = layout.data.setdefault("owner", os.environ.get("MIMEO_OWNER", "demo"))
+    if "token" not in stored:
+        try:
+            layout.cli("account", "create", owner)
+        except StackError as error:
+            if "already" not in error.log:
+                raise
+        stored["token"] = layout.cli("token", "create", owner, "--name", "local").split()[-1]
+    layout.save()
