@@ -4,7 +4,6 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -17,7 +16,8 @@
 namespace mimeo {
 
 // A fixed number of threads and an unbounded queue; callers bound what they put in. Lives as long
-// as the process's services; join() in the destructor waits for what was started.
+// as the process's services; the destructor waits for what was started. The contexts of its callers
+// outlive it.
 class BlockingPool {
  public:
   explicit BlockingPool(std::size_t threads) : pool_(threads) {}
@@ -27,7 +27,7 @@ class BlockingPool {
 
   // Runs `work` on a pool thread and resumes the caller on its own executor with the result. `work`
   // must not throw. It runs to its end even if the caller is cancelled, so it must own what it
-  // uses. The result type must be default-constructible or wrapped (Status and Result<T> are fine).
+  // uses. Work and result need to be movable, no more.
   template <class Work>
   boost::asio::awaitable<std::invoke_result_t<Work&>> run(Work work) {
     using T = std::invoke_result_t<Work&>;

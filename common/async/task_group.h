@@ -30,10 +30,13 @@ class TaskGroup {
   // lambda coroutine.
   void spawn(std::string name, boost::asio::awaitable<void> task);
 
-  // Asks every task to end: its current operation completes with operation_aborted.
+  // Asks every task to end: its current operation completes with operation_aborted, and a later
+  // co_await throws that, which quietly ends the task. Work on a BlockingPool runs to its end
+  // first.
   void cancel();
 
-  // Suspends until no task runs; kDeadlineExceeded after `limit`.
+  // Suspends until no task runs; kDeadlineExceeded (with their names) after `limit`, kCancelled
+  // when the caller is cancelled. Not from one of its own tasks.
   boost::asio::awaitable<Status> wait(std::chrono::milliseconds limit);
 
   [[nodiscard]] std::size_t size() const;
@@ -43,7 +46,7 @@ class TaskGroup {
   std::shared_ptr<State> state_;  // Shared with the tasks' completion handlers.
 };
 
-// Suspends for `duration`. False when cancelled meanwhile.
+// Suspends for `duration`. False when cancelled meanwhile: `while (co_await sleep_for(1s)) ...`.
 boost::asio::awaitable<bool> sleep_for(std::chrono::milliseconds duration);
 
 }  // namespace mimeo
