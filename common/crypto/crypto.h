@@ -3,10 +3,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -23,19 +25,30 @@ namespace mimeo::crypto {
 // Time independent of where the strings differ.
 [[nodiscard]] bool equal(std::string_view a, std::string_view b);
 
+enum class DigestKind : std::uint8_t { kSha256, kMd5 };
+
 // Hash of data that comes in pieces.
-class Sha256 {
+class StreamDigest {
  public:
-  Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
+  explicit StreamDigest(DigestKind kind);
+  ~StreamDigest();
+  StreamDigest(const StreamDigest&) = delete;
+  StreamDigest& operator=(const StreamDigest&) = delete;
   void update(std::string_view data);
-  [[nodiscard]] std::string finish();  // Once; 32 raw bytes.
+  [[nodiscard]] std::string finish();  // Once; the raw bytes.
 
  private:
   struct Context;
   std::unique_ptr<Context> context_;
+};
+class Sha256 : public StreamDigest {
+ public:
+  Sha256() : StreamDigest(DigestKind::kSha256) {}
+};
+// For ETags only.
+class Md5 : public StreamDigest {
+ public:
+  Md5() : StreamDigest(DigestKind::kMd5) {}
 };
 
 [[nodiscard]] std::string base64(std::string_view data);
