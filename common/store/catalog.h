@@ -144,7 +144,8 @@ struct Deployment {
 };
 
 // Everything a scheduler needs to run one target: its bounds and its releases newest first (for a
-// version pool one pseudo-release with number 0), each with its version.
+// version pool one pseudo-release with number 0), each with its version. No release left: the
+// deployment or the version was deleted, so stop its instances and fail its queue.
 struct RunnableRelease {
   std::int32_t number = 0;
   ReleaseState state = ReleaseState::kLive;
@@ -152,11 +153,12 @@ struct RunnableRelease {
 };
 struct RunnableTarget {
   Target target;
-  AccountId owner = 0;
-  Hardware hardware;
+  AccountId owner = 0;  // Of the deployment, or of a version pool's model.
+  Hardware hardware;    // Of the newest release; only the sku when the operator removed it.
   std::vector<RunnableRelease> releases;  // Those not superseded, newest first.
 };
 
+// What becomes a new release; unset = as before.
 struct DeploymentChange {
   std::optional<VersionId> version;
   std::optional<std::string> sku;
@@ -165,15 +167,20 @@ struct DeploymentChange {
 };
 struct ModelChange {
   std::optional<std::string> description, readme, github_url, paper_url, weights_url, license_url;
+  std::optional<std::string> cover_image_url, sku;
+  std::optional<Visibility> visibility;
+  std::optional<PredictionId> default_example;
 };
 
+// kLatestVersion: a model without a version counts by its creation.
 enum class ModelSort : std::uint8_t { kLatestVersion, kCreated };
 enum class SortDirection : std::uint8_t { kDescending, kAscending };
 struct ModelFilter {
   AccountId viewer = 0;
   std::optional<AccountId> owner;  // Only this account's (public and, to itself, private).
   bool include_private = false;    // Of the viewer: console listings. The API lists public ones.
-  std::string text;                // Search words; empty = all.
+                                   // Viewer 0 = internal: those of everybody.
+  std::string text;                // Words that must all occur; empty = all.
   ModelSort sort = ModelSort::kLatestVersion;
   SortDirection direction = SortDirection::kDescending;
   std::optional<std::pair<WallTime, ModelId>> after;  // Cursor: position in that order.
@@ -188,19 +195,23 @@ class CatalogStore {
   virtual Result<Account> create_account(const Account& account) = 0;
   virtual Result<Account> get_account(AccountId id) = 0;
   virtual Result<Account> get_account_by_username(std::string_view username) = 0;
+  // By username.
+  virtual Result<std::vector<Account>> list_accounts() = 0;
   virtual Result<Token> create_token(const Token& token) = 0;
   // By SHA-256 of the token; kNotFound. Disabled and expired ones are returned too: the caller
   // decides.
   virtual Result<TokenOwner> get_token_owner(std::string_view hash) = 0;
   virtual Result<std::vector<Token>> list_tokens(AccountId account) = 0;
+  // kNotFound. A token stays disabled since the first time.
   virtual Status disable_token(std::int64_t token_id, WallTime now) = 0;
+  // Notes its use, at most once a minute. Unknown ones are ignored.
   virtual Status touch_token(std::int64_t token_id, WallTime now) = 0;
 
   // Hardware, in the operator's order.
   virtual Result<std::vector<Hardware>> list_hardware() = 0;
   virtual Status put_hardware(const Hardware& hardware, std::int32_t position) = 0;
 
-  // Models. create: kAlreadyExists.
+  // Models. create: kAlreadyExists. get: viewer 0 = internal, sees all.
   virtual Result<Model> create_model(const Model& model) = 0;
   virtual Result<Model> get_model(std::string_view owner, std::string_view name,
                                   AccountId viewer) = 0;
@@ -211,6 +222,7 @@ class CatalogStore {
   virtual Status delete_model(ModelId id) = 0;
 
   // Versions. put: inserts once per id (idempotent) and, when ready, becomes the model's latest.
+  // One that was deleted or refused before is replaced.
   virtual Result<Version> put_version(const Version& version) = 0;
   // kNotFound also when its model is private to somebody else (viewer 0 = internal, sees all).
   virtual Result<Version> get_version(VersionId id, AccountId viewer) = 0;
@@ -219,28 +231,36 @@ class CatalogStore {
                                                      std::size_t limit) = 0;
   // The newest refused push of the model, if newer than its latest version.
   virtual Result<std::optional<Version>> find_refusal(ModelId model) = 0;
-  // kFailedPrecondition when a deployment's current release uses it.
+  // kFailedPrecondition when a deployment's current release uses it. The model's latest becomes its
+  // newest ready one. kNotFound.
   virtual Status delete_version(VersionId id) = 0;
 
-  // Targets. The version pool of (version, sku), made when missing.
+  // Targets. The version pool of (version, sku), made when missing, in the cell with the fewest
+  // targets (cell 1 when there is none). kNotFound when there is no such version.
   virtual Result<Target> ensure_version_pool(VersionId version, std::string_view sku,
                                              std::int32_t max_instances) = 0;
   virtual Result<RunnableTarget> get_runnable_target(TargetId id) = 0;
-  // All targets of a cell with config_seq > `after_seq`, oldest change first.
+  // All targets of a cell with config_seq > `after_seq`, oldest change first. Changes become
+  // visible in the order of their config_seq: reading on from the highest one seen misses none.
   virtual Result<std::vector<RunnableTarget>> list_runnable_targets(CellId cell,
                                                                     std::int64_t after_seq,
                                                                     std::size_t limit) = 0;
 
-  // Deployments. create: kAlreadyExists; makes release 1 and the target.
+  // Deployments. create: kAlreadyExists; makes release 1 (kLive: there is none beside it) and the
+  // target. kNotFound when the model or version is missing.
   virtual Result<Deployment> create_deployment(const Deployment& deployment) = 0;
   virtual Result<Deployment> get_deployment(std::string_view owner, std::string_view name) = 0;
   virtual Result<std::vector<Deployment>> list_deployments(AccountId owner,
                                                            std::optional<WallTime> before,
                                                            std::size_t limit) = 0;
   // A new release when anything differs from the current one; else the same deployment unchanged.
+  // With another version or sku it is kRolling, with other bounds alone it takes the place (and
+  // state) of the current one at once: instances carry over by version and sku. The bounds of the
+  // target change at once in either case. An older release still kRolling is superseded.
   virtual Result<Deployment> update_deployment(DeploymentId id, const DeploymentChange& change,
                                                AccountId by, WallTime now) = 0;
-  // kFailedPrecondition when it was used or had instances within `idle_for`.
+  // kFailedPrecondition when it was used or had instances within `idle_for`. Its target stays, with
+  // bounds of zero and no release.
   virtual Status delete_deployment(DeploymentId id, std::chrono::seconds idle_for) = 0;
   // Compare-and-set on the state; kAborted when it was another. Superseding releases older ones is
   // part of kRolling -> kLive.

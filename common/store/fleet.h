@@ -76,7 +76,9 @@ class FleetStore {
   // Cells. ensure_cell makes the row if missing.
   virtual Status ensure_cell(CellId cell) = 0;
   virtual Result<std::vector<CellLease>> list_cells() = 0;
-  // Takes an expired or released cell: epoch + 1. kAborted when somebody holds it.
+  // Takes an expired or released cell, or one that `owner` holds already: epoch + 1. Returns after
+  // every fenced batch of the previous owner was committed or refused. kAborted when somebody else
+  // holds it, kNotFound when there is no such cell.
   virtual Result<CellLease> take_cell(CellId cell, ReplicaId owner, std::string_view owner_addr,
                                       std::chrono::milliseconds lease) = 0;
   // kAborted when the cell is not ours with that epoch any more.
@@ -85,25 +87,34 @@ class FleetStore {
   // Gives the lease back at once (planned handover). OK also when it was not ours.
   virtual Status release_cell(const Fence& fence, ReplicaId owner) = 0;
 
-  // Workers. Join tokens are stored as SHA-256.
+  // Workers. Join tokens are stored as SHA-256. kAlreadyExists.
   virtual Status create_worker_token(std::string_view hash, std::string_view name, CellId cell) = 0;
   // The cell that this token joins; kUnauthenticated when unknown or disabled.
   virtual Result<CellId> check_worker_token(std::string_view hash) = 0;
-  // Inserts or updates; returns the incarnation to use: the row's own when it equals or exceeds
-  // `row.incarnation` and the worker was not declared lost, else one higher.
+  // Inserts or updates; returns the incarnation to use: the stored one when it equals or exceeds
+  // `row.incarnation` and the worker was not declared lost, else one higher than both. A new worker
+  // keeps its own (at least 1). The state becomes kReady, but a draining worker stays kDraining.
   virtual Result<std::uint64_t> register_worker(const WorkerRow& row) = 0;
+  // kNotFound.
   virtual Status set_worker_state(WorkerId id, WorkerState state) = 0;
+  // By hostname, all states. Cell 0 = of all cells.
   virtual Result<std::vector<WorkerRow>> list_workers(CellId cell) = 0;
 
   // Instances. insert is fenced (kAborted).
   virtual Status insert_instances(const Fence& fence, std::span<const InstanceRow> rows) = 0;
   // Never leaves a terminal state; unknown ids are ignored.
   virtual Status update_instances(std::span<const InstanceChange> changes) = 0;
-  // Those not in a terminal state.
+  // Those not in a terminal state whose worker is in the cell. Cell 0 = of all cells.
   virtual Result<std::vector<InstanceRow>> list_live_instances(CellId cell) = 0;
   // Newest first, terminal ones too; for the API and console.
   virtual Result<std::vector<InstanceRow>> list_target_instances(TargetId target,
                                                                  std::size_t limit) = 0;
+};
+
+// How long what terminal predictions leave behind is kept at least.
+struct Retention {
+  std::chrono::hours content{25};       // Inputs, outputs and logs.
+  std::chrono::hours records{30 * 24};  // The predictions and their results.
 };
 
 // Housekeeping that the service does by itself.
@@ -117,6 +128,10 @@ class MaintenanceStore {
   virtual Status ping() = 0;
   // The database's clock, to measure the offset of ours.
   virtual Result<WallTime> now() = 0;
+  // Drops whole partitions that are older than `keep` and hold no active prediction, and forgets
+  // processes and idempotency keys long gone. Idempotent; several processes may call it at once.
+  // Returns how many partitions were dropped.
+  virtual Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) = 0;
 };
 
 }  // namespace mimeo::store

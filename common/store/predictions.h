@@ -10,8 +10,11 @@
 // order of the items. An error status means that nothing is known about the batch (it may even be
 // committed): repeat it; every method here may be repeated.
 //
-// Implementations: memory_predictions.h (tests, simulator), postgres/postgres_predictions.h. Both
-// pass store/contract/predictions_contract.h.
+// Texts (input, output, logs, error, metrics, ...) come back as sanitize_text() of text.h leaves
+// them: valid UTF-8 without NUL.
+//
+// Implementations: memory/memory_store.h (tests, simulator), postgres/postgres_store.h. Both pass
+// contract/predictions_contract.h.
 
 #pragma once
 
@@ -80,7 +83,8 @@ struct Created {
   PredictionId existing_id;  // With kDuplicate.
 };
 
-// queued -> assigned (T3).
+// queued -> assigned (T3). Repeating an assignment that took place answers the same again, as long
+// as the row is still assigned so.
 struct Assignment {
   PredictionId id;
   std::uint32_t expected_attempt = 0;  // The row's attempt before; the new one is one higher.
@@ -90,7 +94,8 @@ struct Assignment {
   VersionId version;  // Of the instance.
   std::int32_t release = 0;
 };
-// nullopt-like: `assigned` false when the row was not queued with that attempt any more.
+// nullopt-like: `assigned` false when the row was not queued with that attempt any more, or its
+// cancellation was asked for.
 struct Assigned {
   bool assigned = false;
   std::uint32_t attempt = 0;
@@ -108,16 +113,15 @@ struct Started {
   WallTime started_at;
 };
 
-// -> terminal (T5, T7, T8, T10 to T14).
+// -> terminal (T5, T7, T8, T10 to T14). With the default `expected`, a result is also adopted late:
+// while the row is queued again and no newer attempt was assigned.
 struct Finish {
   PredictionId id;
   std::optional<std::uint32_t> attempt;  // Must be the row's; nullopt = any.
   ActiveStates expected = kAnyActive;    // The row's state must be in it.
-  // Late adoption: a result of exactly this attempt is also accepted while the row is queued again
-  // and no newer attempt was assigned.
   PredictionStatus status = PredictionStatus::kFailed;
   std::string error;                   // With kFailed.
-  std::optional<WallTime> started_at;  // nullopt = keep what `active` has.
+  std::optional<WallTime> started_at;  // Used when `active` has none: the first start is shown.
   WallTime completed_at;
   std::string output;  // JSON; empty = null.
   std::string logs;
@@ -127,7 +131,7 @@ struct Finish {
 };
 enum class FinishOutcome : std::uint8_t {
   kCommitted,    // This call made it terminal.
-  kAlreadySame,  // Terminal by the same attempt earlier: a repeated call.
+  kAlreadySame,  // Terminal by the same attempt with the same status earlier: a repeated call.
   kSuperseded,   // Terminal by something else, or another attempt or state is current.
   kUnknown,      // No such prediction.
 };
@@ -139,6 +143,17 @@ struct Requeue {
   WorkerId worker;
   std::uint64_t incarnation = 0;
   std::uint32_t infra_failures = 0;  // Added; 0 when the attempt never started.
+};
+
+// What an account used within one hour. Counted when a prediction that was assigned at least once
+// becomes terminal.
+struct UsageRow {
+  AccountId account = 0;
+  std::string sku;
+  WallTime hour;  // Its beginning.
+  bool is_training = false;
+  std::chrono::milliseconds billed{0};
+  std::int64_t predictions = 0;
 };
 
 enum class CancelOutcome : std::uint8_t {
@@ -197,8 +212,8 @@ struct PredictionView {
   std::string output;  // JSON; empty = null.
   std::string logs;
   std::string error;
-  std::string metrics;  // JSON object of the model's own; empty = {}.
-  bool data_removed = false;
+  std::string metrics;        // JSON object of the model's own; empty = {}.
+  bool data_removed = false;  // Input, output and logs were dropped by retention.
   std::string webhook;
   std::uint8_t webhook_events = 0;
   std::string stream_token;
@@ -213,7 +228,7 @@ struct PredictionFilter {
   std::optional<DeploymentId> deployment;
   bool trainings = false;  // Only trainings, or only predictions.
   PredictionId before;     // Cursor: ids below (newest first); nil = from the newest.
-  PredictionId after;      // Cursor: ids above, for `previous`; nil = unused.
+  PredictionId after;      // Cursor: ids above, for `previous`; nil = unused. Not with `before`.
   std::size_t limit = 100;
 };
 
@@ -225,9 +240,11 @@ class PredictionStore {
   // kAborted for the whole batch when the fence does not hold: somebody else owns the cell.
   virtual Result<std::vector<Assigned>> assign(const Fence& fence,
                                                std::span<const Assignment> batch) = 0;
-  // True per item whose row changed. Also writes the webhook outbox row for `start`.
+  // True per item whose row changed. Also writes the webhook outbox row for `start` (once, not for
+  // a retry).
   virtual Result<std::vector<bool>> mark_started(std::span<const Started> batch) = 0;
-  // Also writes payloads, the usage counters and the webhook outbox row for `completed`.
+  // Also writes payloads, the usage and run counters and the webhook outbox row for `completed`. Of
+  // several items with one id, at most one is committed.
   virtual Result<std::vector<FinishOutcome>> finish(std::span<const Finish> batch) = 0;
   // True per item whose row changed. kAborted when the fence does not hold.
   virtual Result<std::vector<bool>> requeue(const Fence& fence, std::span<const Requeue> batch) = 0;
@@ -241,8 +258,8 @@ class PredictionStore {
   virtual Result<PredictionView> get_by_stream_token(PredictionId id, std::string_view token) = 0;
   // The input with its secrets, for the worker; kNotFound.
   virtual Result<std::string> get_input(PredictionId id) = 0;
-  // Newest first (with `after`: the page just above it, still newest first). Without input, output
-  // and logs bodies when they are large is NOT done: list items are complete.
+  // Newest first (with `after`: the page just above it, still newest first). Items are complete,
+  // however large.
   virtual Result<std::vector<PredictionView>> list(const PredictionFilter& filter) = 0;
   // Terminal ones of these ids, for waiters whose hint was lost.
   virtual Result<std::vector<PredictionId>> which_are_terminal(
@@ -251,8 +268,13 @@ class PredictionStore {
   // Rows of the cell with id > `after`, in id order, at most `limit`.
   virtual Result<std::vector<ActiveRow>> scan_active(CellId cell, PredictionId after,
                                                      std::size_t limit) = 0;
-  // Number of active predictions of the account, for max_queued (may lag).
+  // Number of active predictions of the account, for max_queued. Reads all of `active`: callers
+  // keep the answer for about a second.
   virtual Result<std::int64_t> count_active(AccountId account) = 0;
+
+  // Usage in [from, to), by hour, then sku. `account` 0 = all.
+  virtual Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from,
+                                                   WallTime to) = 0;
 };
 
 }  // namespace mimeo::store
