@@ -1,6 +1,6 @@
-// HTTP/1.1 client over a socket that is already connected: for servers inside of containers, the
-// Docker Engine's socket and tests. One connection, one request at a time, keep-alive. For anything
-// on the internet use outbound.h (TLS, redirects, address rules).
+// HTTP/1.1 client on one connection: for servers inside of containers, the Docker Engine's socket,
+// model servers and tests. One request at a time, keep-alive. For what users name use outbound.h
+// (redirects, address rules).
 
 #pragma once
 
@@ -27,6 +27,10 @@ struct ClientRequest {
   Bytes max_body = 64_MiB;                    // Of the response.
 };
 
+struct TlsClientOptions {
+  std::string ca_file;  // PEM. Empty = the system's certificates.
+};
+
 // Used from one coroutine at a time, on its executor. After any error the connection is closed and
 // is_open() is false.
 class ClientConnection {
@@ -38,6 +42,11 @@ class ClientConnection {
       std::string address, std::uint16_t port, std::chrono::milliseconds timeout);
   static boost::asio::awaitable<Result<std::unique_ptr<ClientConnection>>> connect_unix(
       std::string path, std::chrono::milliseconds timeout);
+
+  // The server's certificate must be valid for `host`: kUnavailable otherwise.
+  static boost::asio::awaitable<Result<std::unique_ptr<ClientConnection>>> connect_tls(
+      std::string host, std::uint16_t port, TlsClientOptions options,
+      std::chrono::milliseconds timeout);
 
   virtual ~ClientConnection() = default;
   [[nodiscard]] virtual bool is_open() const = 0;

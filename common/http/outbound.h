@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,7 @@ struct OutboundRequest {
   std::string url;  // http or https only.
   Headers headers;
   std::string body;
-  std::chrono::milliseconds timeout{10'000};
+  std::chrono::milliseconds timeout{10'000};  // For all of it, redirects included.
   Bytes max_response = 16_MiB;
   int max_redirects = 0;  // Each hop is checked again. 0 = the 3xx is the answer.
 };
@@ -35,9 +36,10 @@ struct OutboundRequest {
 // Called with each piece of the body; a non-OK status ends the transfer with it.
 using BodySink = std::function<Status(std::string_view)>;
 
+// Safe from several threads at once. Keeps connections for the next request to the same host.
 class Outbound {
  public:
-  explicit Outbound(AddressRules rules) : rules_(std::move(rules)) {}
+  explicit Outbound(AddressRules rules);
   // The answer, whatever its code. kInvalidArgument (bad URL), kPermissionDenied (address rules),
   // kUnavailable (resolve, connect, TLS, reset), kDeadlineExceeded, kResourceExhausted (too large).
   [[nodiscard]] Result<Response> perform(const OutboundRequest& request) const;
@@ -46,7 +48,14 @@ class Outbound {
                                           const BodySink& sink) const;
 
  private:
+  class Pool;
+
+  [[nodiscard]] Result<Response> run(const OutboundRequest& request, const BodySink* sink) const;
+  [[nodiscard]] Result<Response> hop(const OutboundRequest& request, const BodySink* sink,
+                                     std::chrono::milliseconds timeout) const;
+
   AddressRules rules_;
+  std::shared_ptr<Pool> pool_;  // Idle libcurl handles.
 };
 
 }  // namespace mimeo::http

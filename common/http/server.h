@@ -70,6 +70,8 @@ using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
 
 class Server {
  public:
+  struct State;  // Of the .cc files of this folder.
+
   // `handler` runs on `executor`'s thread; both outlive the server.
   Server(boost::asio::any_io_executor executor, ServerOptions options, Handler handler);
   ~Server();
@@ -87,7 +89,6 @@ class Server {
   boost::asio::awaitable<void> stop(std::chrono::milliseconds limit);
 
  private:
-  struct State;
   std::shared_ptr<State> state_;  // Shared with connection coroutines.
 };
 

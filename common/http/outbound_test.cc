@@ -1,0 +1,176 @@
+#include "common/http/outbound.h"
+
+#include <gtest/gtest.h>
+
+#include "common/http/address_rules.h"
+#include "common/http/test_server.h"
+
+namespace mimeo::http {
+namespace {
+
+using boost::asio::awaitable;
+
+awaitable<void> site(Exchange& exchange) {
+  const RequestHead& head = exchange.head();
+  Result<std::string> body = co_await exchange.read_body(16_MiB);
+  Response response;
+  if (head.path == "/redirect") {
+    response.status = 302;
+    response.headers.add("Location", "/landed");
+  } else if (head.path == "/redirect-file") {
+    response.status = 302;
+    response.headers.add("Location", "file:///etc/passwd");
+  } else if (head.path == "/loop") {
+    response.status = 302;
+    response.headers.add("Location", "/loop");
+  } else if (head.path == "/large") {
+    response.body.assign(100'000, 'x');
+  } else if (head.path == "/error") {
+    response.status = 500;
+    response.body = "sorry";
+  } else if (head.path == "/slow") {
+    co_await exchange.wait_for_disconnect();
+    co_return;
+  } else {
+    response.body = head.method + " " + head.path + " " + *body + " " +
+                    std::string(head.headers.get("X-Test")) + " " +
+                    std::string(head.headers.get("Authorization"));
+  }
+  co_await exchange.respond(std::move(response));
+}
+
+AddressRules permissive() {
+  AddressRules rules;
+  rules.allow_private = true;
+  return rules;
+}
+
+class OutboundTest : public ::testing::Test {
+ protected:
+  OutboundRequest request(const std::string& path, const std::string& host = "127.0.0.1") {
+    OutboundRequest made;
+    made.url = "http://" + host + ":" + std::to_string(server_.port()) + path;
+    return made;
+  }
+  TestServer server_{site};
+  Outbound outbound_{permissive()};
+};
+
+TEST_F(OutboundTest, SendsMethodFieldsAndBody) {
+  OutboundRequest sent = request("/x");
+  sent.method = "PUT";
+  sent.body = "data";
+  sent.headers.add("X-Test", "1");
+  const Result<Response> response = outbound_.perform(sent);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->body, "PUT /x data 1 ");
+  EXPECT_EQ(response->headers.get("content-length"), "14");
+}
+
+TEST_F(OutboundTest, RefusesLoopbackByAddressAndByName) {
+  const Outbound strict{AddressRules{}};
+  for (const char* host : {"127.0.0.1", "localhost", "127.1", "0.0.0.0", "[::1]", "2130706433"}) {
+    const Result<Response> response = strict.perform(request("/x", host));
+    EXPECT_TRUE(absl::IsPermissionDenied(response.status())) << host << response.status();
+  }
+}
+
+TEST_F(OutboundTest, AllowsNamedExceptions) {
+  AddressRules rules;
+  rules.allowed_hosts = {"127.0.0.1:" + std::to_string(server_.port())};
+  const Outbound outbound{rules};
+  EXPECT_TRUE(outbound.perform(request("/x")).ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(outbound.perform(request("/x", "localhost")).status()));
+}
+
+TEST_F(OutboundTest, RefusesOtherSchemes) {
+  for (const char* url : {"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "",
+                          "no url", "http://"}) {
+    OutboundRequest sent;
+    sent.url = url;
+    EXPECT_TRUE(absl::IsInvalidArgument(outbound_.perform(sent).status())) << url;
+  }
+}
+
+TEST_F(OutboundTest, FollowsRedirectsOnlyWhenTold) {
+  OutboundRequest sent = request("/redirect");
+  EXPECT_EQ(outbound_.perform(sent)->status, 302);
+  sent.max_redirects = 3;
+  EXPECT_EQ(outbound_.perform(sent)->body, "GET /landed   ");
+  sent = request("/loop");
+  sent.max_redirects = 3;
+  EXPECT_TRUE(absl::IsUnavailable(outbound_.perform(sent).status()));
+  sent = request("/redirect-file");
+  sent.max_redirects = 3;
+  EXPECT_TRUE(absl::IsInvalidArgument(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, LimitsSizeAndTime) {
+  OutboundRequest sent = request("/large");
+  sent.max_response = Bytes{1'000};
+  EXPECT_TRUE(absl::IsResourceExhausted(outbound_.perform(sent).status()));
+  sent = request("/slow");
+  sent.timeout = std::chrono::milliseconds{50};
+  EXPECT_TRUE(absl::IsDeadlineExceeded(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, DownloadsIntoASink) {
+  std::size_t received = 0;
+  const Result<Response> response =
+      outbound_.download(request("/large"), [&received](std::string_view piece) {
+        received += piece.size();
+        return absl::OkStatus();
+      });
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(received, 100'000U);
+  EXPECT_EQ(response->body, "");
+  const Result<Response> error =
+      outbound_.download(request("/error"), [](std::string_view) { return absl::OkStatus(); });
+  EXPECT_EQ(error->body, "sorry") << "error bodies are for the log, not for the file";
+  const Result<Response> refused = outbound_.download(
+      request("/large"), [](std::string_view) { return absl::AbortedError("disk full"); });
+  EXPECT_TRUE(absl::IsAborted(refused.status()));
+}
+
+TEST_F(OutboundTest, RefusesLineEndsInFields) {
+  OutboundRequest sent = request("/x");
+  sent.headers.add("X-Test", "1\r\nEvil: 2");
+  EXPECT_TRUE(absl::IsInvalidArgument(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, SaysThatNobodyListens) {
+  OutboundRequest sent = request("/x");
+  server_.stop(std::chrono::milliseconds{1'000});
+  EXPECT_TRUE(absl::IsUnavailable(outbound_.perform(sent).status()));
+}
+
+bool is_public(const char* text) {
+  sockaddr_storage storage{};
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+  if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+    storage.ss_family = AF_INET;
+  } else {
+    EXPECT_EQ(inet_pton(AF_INET6, text, &v6->sin6_addr), 1) << text;
+    storage.ss_family = AF_INET6;
+  }
+  return is_public_address(reinterpret_cast<const sockaddr*>(&storage));
+}
+
+TEST(AddressRules, KnowsWhichAddressesArePublic) {
+  for (const char* address :
+       {"10.1.2.3",       "100.64.0.1",  "127.0.0.1", "169.254.169.254", "172.16.0.1",
+        "172.31.255.255", "192.168.0.1", "0.0.0.0",   "224.0.0.1",       "255.255.255.255",
+        "198.18.0.1",     "::",          "::1",       "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+        "2002:7f00:1::",  "fe80::1",     "fc00::1",   "fd00:ec2::254",   "ff02::1",
+        "2001::1",        "2001:db8::1"}) {
+    EXPECT_FALSE(is_public(address)) << address;
+  }
+  for (const char* address : {"1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.1.1",
+                              "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"}) {
+    EXPECT_TRUE(is_public(address)) << address;
+  }
+}
+
+}  // namespace
+}  // namespace mimeo::http
