@@ -117,7 +117,8 @@ void Run::finish(Status status, Json output, std::string error, bool is_list_out
   error_ = std::move(error);
   is_list_output_ = is_list_output;
   if (started_ != SteadyTime{}) {
-    const auto ran = std::chrono::duration_cast<std::chrono::microseconds>(SystemClock().steady() - started_);
+    const auto ran =
+        std::chrono::duration_cast<std::chrono::microseconds>(SystemClock().steady() - started_);
     metrics_["predict_time"] = to_seconds(ran);
   }
   Json data = {{"id", id_}, {"status", to_string(status)}, {"logs", logs_}};

@@ -36,7 +36,8 @@ class Run final : public Prediction, public std::enable_shared_from_this<Run> {
       Uploader uploader, std::function<int()> in_flight);
   ~Run() override;
 
-  // -- of the model's thread -----------------------------------------------------------------------
+  // -- of the model's thread
+  // -----------------------------------------------------------------------
   [[nodiscard]] const Json& inputs() const override { return values_; }
   void emit(Json item) override;
   void emit_file(const std::filesystem::path& path) override;
@@ -55,14 +56,16 @@ class Run final : public Prediction, public std::enable_shared_from_this<Run> {
   // Ends it: `output` counts unless items were emitted; `error` with kFailed.
   void finish(Status status, Json output, std::string error, bool is_list_output);
 
-  // -- of the HTTP thread ---------------------------------------------------------------------------
+  // -- of the HTTP thread
+  // ---------------------------------------------------------------------------
   void cancel();
   [[nodiscard]] bool is_done() const;
   // Bodies of Cog's answers.
   [[nodiscard]] Json result() const;    // Terminal.
   [[nodiscard]] Json snapshot() const;  // Any time.
   // Events from `from` on; at once if there are some, else when there are, or empty after `limit`.
-  boost::asio::awaitable<std::vector<StreamEvent>> events(std::size_t from, std::chrono::milliseconds limit);
+  boost::asio::awaitable<std::vector<StreamEvent>> events(std::size_t from,
+                                                          std::chrono::milliseconds limit);
   // Suspends until it is done.
   boost::asio::awaitable<void> wait();
 
@@ -80,7 +83,7 @@ class Run final : public Prediction, public std::enable_shared_from_this<Run> {
 
   mutable std::mutex mutex_;
   std::condition_variable canceled_changed_;
-  Status status_ = Status::kStarting;   // Guarded by mutex_, as are the rest.
+  Status status_ = Status::kStarting;  // Guarded by mutex_, as are the rest.
   bool cancel_wanted_ = false;
   bool is_waking_ = false;
   bool is_list_output_ = false;

@@ -47,7 +47,9 @@ std::size_t length_of(const std::string& text) {
   return n;
 }
 
-Json schema_ref(std::string_view name) { return {{"$ref", "#/components/schemas/" + std::string(name)}}; }
+Json schema_ref(std::string_view name) {
+  return {{"$ref", "#/components/schemas/" + std::string(name)}};
+}
 
 Json string_with_title(std::string_view title) { return {{"title", title}, {"type", "string"}}; }
 
@@ -108,7 +110,8 @@ Schema::Schema(const Model& model)
       {"title", "HTTPValidationError"},
       {"type", "object"},
       {"properties",
-       {{"detail", {{"title", "Detail"}, {"type", "array"}, {"items", schema_ref("ValidationError")}}}}}};
+       {{"detail",
+         {{"title", "Detail"}, {"type", "array"}, {"items", schema_ref("ValidationError")}}}}}};
   document_ = {{"openapi", "3.0.2"}, {"info", {{"title", "Cog"}, {"version", "0.1.0"}}}};
   add_paths(can_train);
   document_["components"] = {{"schemas", std::move(schemas)}};
