@@ -5,7 +5,9 @@ import subprocess
 from .console import StackError
 from .process import wait_until
 
-EXAMPLES = ("hello", "edges", "stream-text")
+EXAMPLES = ("hello", "edges", "stream-text", "noop")
+# Predictions at once, for the examples that take more than one (it becomes a label of the image).
+CONCURRENCY = {"noop": 64}
 
 
 class Models:
@@ -47,8 +49,8 @@ class Models:
     def _build(self, name, image):
         script = self.layout.checkout / "examples" / "build-image"
         result = subprocess.run(
-            [str(script), name, str(self.layout.program_of_example(name)), image], text=True, check=False,
-            capture_output=True, env=self.layout.environment(DOCKER_HOST=f"unix://{self.docker.socket}"))
+            [str(script), name, str(self.layout.program_of_example(name)), image, "--concurrency",
+             str(CONCURRENCY.get(name, 0))], text=True, check=False, capture_output=True, env=self.layout.environment(DOCKER_HOST=f"unix://{self.docker.socket}"))
         if result.returncode != 0:
             raise StackError(f"building the image of {name} failed", log=result.stderr + result.stdout)
 
