@@ -29,6 +29,7 @@ struct HubEvent {
   EventKind kind = EventKind::kLog;
   std::string data;  // kOutput: JSON value; kLog: text; kMetric: JSON object; kDone: status word.
   WallTime at;
+  bool from_peer = false;  // Through another control plane, which sees to everything else about it.
 };
 
 // What is known of a prediction that runs.
@@ -96,6 +97,9 @@ class EventHub {
   virtual void on_interest(std::function<void(PredictionId, Interest)> callback) = 0;
   // Called for each accepted event. Several callbacks may be added.
   virtual void on_event(std::function<void(PredictionId, const HubEvent&)> callback) = 0;
+  // Called when the first output of an attempt is given to a reader. Several callbacks may be
+  // added.
+  virtual void on_output_delivered(std::function<void(PredictionId)> callback) = 0;
 };
 
 std::unique_ptr<EventHub> make_event_hub(boost::asio::any_io_executor executor, const Clock& clock,
