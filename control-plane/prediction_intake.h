@@ -4,16 +4,25 @@
 
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/random.h"
 #include "common/base/status.h"
 #include "common/store/catalog.h"
 #include "common/store/predictions.h"
 #include "control-plane/public_links.h"
+
+namespace mimeo {
+class BlockingPool;
+class Metrics;
+}  // namespace mimeo
 
 namespace mimeo::control {
 
@@ -65,5 +74,41 @@ class PredictionIntake {
   virtual boost::asio::awaitable<Result<store::PredictionView>> cancel(PredictionId id,
                                                                        AccountId account) = 0;
 };
+
+class EventHub;
+class QueueLimits;
+class RecentPredictions;
+class ResultCommitter;
+class ResultWatch;
+class SchedulerClient;
+
+// What the intake works with; all outlive it.
+struct IntakeParts {
+  store::PredictionStore& predictions;
+  BlockingPool& create_pool;  // For the creating statement alone: one thread per batch in flight.
+  BlockingPool& read_pool;
+  SchedulerClient& scheduler;
+  EventHub& hub;
+  ResultCommitter& committer;
+  ResultWatch& watch;
+  RecentPredictions& recent;
+  QueueLimits& limits;
+  const Clock& clock;  // Set by the database's.
+  Random& random;
+  Metrics& metrics;
+};
+
+struct IntakeOptions {
+  std::size_t batches_in_flight = 1;  // Decision D5.
+  std::size_t max_batch = 256;
+  std::chrono::milliseconds reserve_limit{50};
+  std::chrono::milliseconds create_limit{5000};  // While the database does not answer.
+  std::chrono::milliseconds cancel_grace{500};   // For the worker's own report.
+  std::chrono::milliseconds progress{250};       // How often a worker reports without being asked.
+};
+
+std::unique_ptr<PredictionIntake> make_prediction_intake(boost::asio::any_io_executor executor,
+                                                         IntakeParts parts,
+                                                         IntakeOptions options = {});
 
 }  // namespace mimeo::control
