@@ -1,0 +1,11 @@
+# Writes the migrations into a C++ source: cmake -DOUT=x.cc -DFILES="a.sql;b.sql" -P embed.cmake
+set(text "// Generated from migrations/*.sql.\n#include \"migrations/migrations.h\"\n\nnamespace mimeo {\nnamespace {\n\nconstexpr Migration kAll[] = {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  string(REGEX MATCH "^[0-9]+" number ${name})
+  string(REGEX REPLACE "^0+" "" number ${number})
+  file(READ ${file} sql)
+  string(APPEND text "    {${number}, \"${name}\", R\"sql(${sql})sql\"},\n")
+endforeach()
+string(APPEND text "};\n\n}  // namespace\n\nstd::span<const Migration> migrations() { return kAll; }\n\n}  // namespace mimeo\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,710 @@
+-- Generated from a migrated database, for reading; see migrations/NNNN_*.sql.
+CREATE FUNCTION public.fence_holds(cell integer, expected bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(1835426156, cell);
+  RETURN EXISTS (SELECT FROM cells WHERE cell_id = cell AND epoch = expected);
+END
+$$;
+
+CREATE FUNCTION public.next_config_seq() RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(1835427687, 0);
+  RETURN nextval('config_seq');
+END
+$$;
+
+CREATE FUNCTION public.take_cell(cell integer, new_owner uuid, addr text, lease interval) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(1835426156, cell);
+  RETURN QUERY
+    UPDATE cells SET owner_id = new_owner, owner_addr = addr, epoch = epoch + 1, lease_until = clock_timestamp() + lease
+    WHERE cell_id = cell AND (owner_id IS NULL OR owner_id = new_owner OR lease_until <= clock_timestamp())
+    RETURNING epoch;
+END
+$$;
+
+CREATE TABLE public.accounts (
+    id bigint NOT NULL,
+    type smallint NOT NULL,
+    username text NOT NULL,
+    name text NOT NULL,
+    github_url text NOT NULL,
+    avatar_url text NOT NULL,
+    weight double precision NOT NULL,
+    max_running integer NOT NULL,
+    max_queued integer NOT NULL,
+    webhook_secret text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT accounts_weight_check CHECK ((weight > (0)::double precision))
+);
+
+COMMENT ON TABLE public.accounts IS 'Users and organizations: what owns models, deployments, predictions and tokens.';
+
+COMMENT ON COLUMN public.accounts.type IS '0 user, 1 organization';
+
+COMMENT ON COLUMN public.accounts.weight IS 'Share in fair queueing.';
+
+COMMENT ON COLUMN public.accounts.max_running IS '0 = no limit';
+
+ALTER TABLE public.accounts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.accounts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.active (
+    id uuid NOT NULL,
+    cell_id integer NOT NULL,
+    target_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    release integer NOT NULL,
+    prio smallint NOT NULL,
+    retry_policy smallint NOT NULL,
+    webhook_events smallint NOT NULL,
+    is_training boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deadline_at timestamp with time zone,
+    run_limit_ms bigint NOT NULL,
+    st smallint NOT NULL,
+    attempt integer NOT NULL,
+    infra_failures integer DEFAULT 0 NOT NULL,
+    output_seen boolean DEFAULT false NOT NULL,
+    instance_id uuid,
+    worker_id uuid,
+    incarnation bigint DEFAULT 0 NOT NULL,
+    assigned_at timestamp with time zone,
+    started_at timestamp with time zone,
+    cancel_at timestamp with time zone
+)
+WITH (fillfactor='60', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE public.active IS 'One row per prediction that is not terminal; deleted in the transaction that inserts its result.';
+
+COMMENT ON COLUMN public.active.version_id IS 'Of the instance of the last attempt, else the one that the input was checked against.';
+
+COMMENT ON COLUMN public.active.webhook_events IS 'As in predictions, but 0 without a webhook.';
+
+COMMENT ON COLUMN public.active.st IS '0 queued, 1 assigned, 2 processing';
+
+COMMENT ON COLUMN public.active.attempt IS 'Counts assignments; names the attempt that runs when st > 0.';
+
+COMMENT ON COLUMN public.active.cancel_at IS 'Somebody wants it canceled, since then.';
+
+CREATE TABLE public.cells (
+    cell_id integer NOT NULL,
+    owner_id uuid,
+    owner_addr text DEFAULT ''::text NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    lease_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.cells IS 'Sets of workers, each owned by one scheduler by lease.';
+
+COMMENT ON COLUMN public.cells.epoch IS 'Counts changes of the owner; fences what an earlier owner still writes.';
+
+CREATE SEQUENCE public.config_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE public.deployment_releases (
+    deployment_id bigint NOT NULL,
+    number integer NOT NULL,
+    version_id bytea NOT NULL,
+    sku text NOT NULL,
+    min_instances integer NOT NULL,
+    max_instances integer NOT NULL,
+    created_by bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    state smallint NOT NULL
+);
+
+COMMENT ON TABLE public.deployment_releases IS 'Every change of a deployment''s settings, numbered from 1.';
+
+COMMENT ON COLUMN public.deployment_releases.state IS '0 rolling, 1 live, 2 superseded, 3 failed';
+
+CREATE TABLE public.deployments (
+    id bigint NOT NULL,
+    owner_id bigint NOT NULL,
+    name text NOT NULL,
+    model_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.deployments IS 'Private fixed endpoints. A deleted one stays, because its predictions show its name.';
+
+ALTER TABLE public.deployments ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.deployments_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.hardware (
+    sku text NOT NULL,
+    name text NOT NULL,
+    "position" integer NOT NULL,
+    cpu_milli bigint NOT NULL,
+    memory_bytes bigint NOT NULL,
+    gpus bigint NOT NULL,
+    gpu_memory_bytes bigint NOT NULL,
+    scratch_bytes bigint NOT NULL,
+    price_micros_per_second bigint NOT NULL
+);
+
+COMMENT ON TABLE public.hardware IS 'Classes of machine share that can be asked for, set by the operator.';
+
+COMMENT ON COLUMN public.hardware."position" IS 'Order in listings.';
+
+CREATE TABLE public.idempotency (
+    account_id bigint NOT NULL,
+    key text NOT NULL,
+    day date NOT NULL,
+    prediction_id uuid NOT NULL
+)
+PARTITION BY RANGE (day);
+
+COMMENT ON TABLE public.idempotency IS 'Keys by which a repeated create is recognised, for the day of its first use and the next. Daily partitions.';
+
+CREATE TABLE public.idempotency_default (
+    account_id bigint NOT NULL,
+    key text NOT NULL,
+    day date NOT NULL,
+    prediction_id uuid NOT NULL
+);
+
+COMMENT ON TABLE public.idempotency_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.instances (
+    id uuid NOT NULL,
+    target_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    release integer NOT NULL,
+    worker_id uuid NOT NULL,
+    incarnation bigint NOT NULL,
+    sku text NOT NULL,
+    gpu_indices integer[] NOT NULL,
+    state smallint NOT NULL,
+    state_since timestamp with time zone DEFAULT now() NOT NULL,
+    ready_at timestamp with time zone,
+    detail text NOT NULL
+);
+
+COMMENT ON TABLE public.instances IS 'Running copies of versions, and what became of earlier ones.';
+
+COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
+
+CREATE TABLE public.model_runs (
+    model_id bigint NOT NULL,
+    shard smallint NOT NULL,
+    n bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.model_runs IS 'How often a model ran: the sum over its shards, so that writers do not wait for each other.';
+
+CREATE TABLE public.models (
+    id bigint NOT NULL,
+    owner_id bigint NOT NULL,
+    name text NOT NULL,
+    visibility smallint NOT NULL,
+    description text NOT NULL,
+    sku text NOT NULL,
+    github_url text NOT NULL,
+    paper_url text NOT NULL,
+    license_url text NOT NULL,
+    weights_url text NOT NULL,
+    cover_image_url text NOT NULL,
+    readme text NOT NULL,
+    default_example uuid,
+    latest_version bytea,
+    latest_version_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.models IS 'Models. A deleted one stays, because its predictions show its name.';
+
+COMMENT ON COLUMN public.models.visibility IS '0 public, 1 private';
+
+COMMENT ON COLUMN public.models.latest_version IS 'The newest ready version, kept here for listings.';
+
+ALTER TABLE public.models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.models_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.payloads (
+    id uuid NOT NULL,
+    kind smallint NOT NULL,
+    body text NOT NULL
+)
+PARTITION BY RANGE (id);
+ALTER TABLE ONLY public.payloads ALTER COLUMN body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.payloads IS 'Content of predictions. Six-hourly partitions: retention drops them whole.';
+
+COMMENT ON COLUMN public.payloads.kind IS '0 input, 1 output, 2 logs, 3 input with its secrets redacted';
+
+CREATE TABLE public.payloads_default (
+    id uuid NOT NULL,
+    kind smallint NOT NULL,
+    body text NOT NULL
+);
+ALTER TABLE ONLY public.payloads_default ALTER COLUMN body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.payloads_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.predictions (
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    target_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    deployment_id bigint,
+    source smallint NOT NULL,
+    prio smallint NOT NULL,
+    retry_policy smallint NOT NULL,
+    is_training boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deadline_at timestamp with time zone,
+    run_limit_ms bigint NOT NULL,
+    webhook text,
+    webhook_events smallint NOT NULL,
+    stream_token text,
+    destination text
+)
+PARTITION BY RANGE (id);
+
+COMMENT ON TABLE public.predictions IS 'What was asked for. Inserted once, never changed. Daily partitions.';
+
+COMMENT ON COLUMN public.predictions.version_id IS 'That the input was checked against; what ran is in active and results.';
+
+COMMENT ON COLUMN public.predictions.webhook_events IS 'Bits: 1 start, 2 output, 4 logs, 8 completed';
+
+CREATE TABLE public.predictions_default (
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    target_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    deployment_id bigint,
+    source smallint NOT NULL,
+    prio smallint NOT NULL,
+    retry_policy smallint NOT NULL,
+    is_training boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deadline_at timestamp with time zone,
+    run_limit_ms bigint NOT NULL,
+    webhook text,
+    webhook_events smallint NOT NULL,
+    stream_token text,
+    destination text
+);
+
+COMMENT ON TABLE public.predictions_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.replicas (
+    id uuid NOT NULL,
+    role smallint NOT NULL,
+    addr text NOT NULL,
+    version text NOT NULL,
+    lease_until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.replicas IS 'Live processes and how to reach them.';
+
+COMMENT ON COLUMN public.replicas.role IS '0 control plane, 1 scheduler';
+
+CREATE TABLE public.results (
+    id uuid NOT NULL,
+    attempt integer NOT NULL,
+    status smallint NOT NULL,
+    version_id bytea NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone NOT NULL,
+    error text,
+    metrics text,
+    instance_id uuid,
+    billed_ms bigint NOT NULL
+)
+PARTITION BY RANGE (id);
+
+COMMENT ON TABLE public.results IS 'How predictions ended. Inserted once, never changed: the primary key is the promise of exactly one result. Daily partitions.';
+
+COMMENT ON COLUMN public.results.status IS '3 succeeded, 4 failed, 5 canceled, 6 aborted';
+
+COMMENT ON COLUMN public.results.metrics IS 'JSON of the model''s own metrics, as text: never searched here.';
+
+CREATE TABLE public.results_default (
+    id uuid NOT NULL,
+    attempt integer NOT NULL,
+    status smallint NOT NULL,
+    version_id bytea NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone NOT NULL,
+    error text,
+    metrics text,
+    instance_id uuid,
+    billed_ms bigint NOT NULL
+);
+
+COMMENT ON TABLE public.results_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    md5 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.schema_migrations IS 'Which migrations were applied.';
+
+CREATE TABLE public.targets (
+    id bigint NOT NULL,
+    kind smallint NOT NULL,
+    deployment_id bigint,
+    version_id bytea,
+    sku text NOT NULL,
+    cell_id integer NOT NULL,
+    min_instances integer NOT NULL,
+    max_instances integer NOT NULL,
+    config_seq bigint NOT NULL
+);
+
+COMMENT ON TABLE public.targets IS 'What is queued and scaled as one.';
+
+COMMENT ON COLUMN public.targets.kind IS '0 deployment, 1 version pool, 2 training';
+
+COMMENT ON COLUMN public.targets.config_seq IS 'Grows with every change of what the target runs; commits in this order.';
+
+ALTER TABLE public.targets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.targets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.tokens (
+    id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    prefix text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    last_used_at timestamp with time zone
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.tokens IS 'API tokens, as SHA-256 of their text only.';
+
+COMMENT ON COLUMN public.tokens.last_used_at IS 'Written at most once a minute.';
+
+ALTER TABLE public.tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.usage_hour (
+    account_id bigint NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    sku text NOT NULL,
+    is_training boolean NOT NULL,
+    shard smallint NOT NULL,
+    billed_ms bigint NOT NULL,
+    n bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.usage_hour IS 'What accounts used, by hour: the sum over shards, so that writers do not wait for each other.';
+
+CREATE TABLE public.versions (
+    id bytea NOT NULL,
+    model_id bigint NOT NULL,
+    state smallint NOT NULL,
+    refusal text NOT NULL,
+    repository text NOT NULL,
+    image_digest text NOT NULL,
+    image_bytes bigint NOT NULL,
+    cog_version text NOT NULL,
+    openapi_schema text NOT NULL,
+    config text NOT NULL,
+    needs_gpu boolean NOT NULL,
+    concurrency integer NOT NULL,
+    pushed_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.versions IS 'Immutable packaged images; the id is the SHA-256 of the image manifest.';
+
+COMMENT ON COLUMN public.versions.state IS '0 ready, 1 refused (no model; refusal says why), 2 deleted';
+
+COMMENT ON COLUMN public.versions.openapi_schema IS 'JSON as text: the image''s own bytes, never searched here.';
+
+CREATE TABLE public.webhook_outbox (
+    id bigint NOT NULL,
+    prediction_id uuid NOT NULL,
+    event smallint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries integer DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.webhook_outbox IS 'Webhooks still to be delivered, written with the change of state that they tell of.';
+
+COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 8 completed';
+
+ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.worker_tokens (
+    id bigint NOT NULL,
+    hash bytea NOT NULL,
+    name text NOT NULL,
+    cell_id integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    disabled_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.worker_tokens IS 'Join tokens of workers, as SHA-256 of their text only.';
+
+ALTER TABLE public.worker_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.worker_tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.workers (
+    id uuid NOT NULL,
+    cell_id integer NOT NULL,
+    incarnation bigint NOT NULL,
+    hostname text NOT NULL,
+    inventory jsonb NOT NULL,
+    state smallint NOT NULL,
+    state_since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.workers IS 'Machines that run instances; changes of state only.';
+
+COMMENT ON COLUMN public.workers.incarnation IS 'Counts registrations; raised when a worker that was given up comes back.';
+
+COMMENT ON COLUMN public.workers.state IS '0 ready, 1 draining, 2 lost, 3 gone';
+
+ALTER TABLE ONLY public.idempotency ATTACH PARTITION public.idempotency_default DEFAULT;
+
+ALTER TABLE ONLY public.payloads ATTACH PARTITION public.payloads_default DEFAULT;
+
+ALTER TABLE ONLY public.predictions ATTACH PARTITION public.predictions_default DEFAULT;
+
+ALTER TABLE ONLY public.results ATTACH PARTITION public.results_default DEFAULT;
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_username_key UNIQUE (username);
+
+ALTER TABLE ONLY public.active
+    ADD CONSTRAINT active_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.cells
+    ADD CONSTRAINT cells_pkey PRIMARY KEY (cell_id);
+
+ALTER TABLE ONLY public.deployment_releases
+    ADD CONSTRAINT deployment_releases_pkey PRIMARY KEY (deployment_id, number);
+
+ALTER TABLE ONLY public.deployments
+    ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.hardware
+    ADD CONSTRAINT hardware_pkey PRIMARY KEY (sku);
+
+ALTER TABLE ONLY public.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (account_id, key, day);
+
+ALTER TABLE ONLY public.idempotency_default
+    ADD CONSTRAINT idempotency_default_pkey PRIMARY KEY (account_id, key, day);
+
+ALTER TABLE ONLY public.instances
+    ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.model_runs
+    ADD CONSTRAINT model_runs_pkey PRIMARY KEY (model_id, shard);
+
+ALTER TABLE ONLY public.models
+    ADD CONSTRAINT models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payloads
+    ADD CONSTRAINT payloads_pkey PRIMARY KEY (id, kind);
+
+ALTER TABLE ONLY public.payloads_default
+    ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (id, kind);
+
+ALTER TABLE ONLY public.predictions
+    ADD CONSTRAINT predictions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.predictions_default
+    ADD CONSTRAINT predictions_default_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.replicas
+    ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.results
+    ADD CONSTRAINT results_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.results_default
+    ADD CONSTRAINT results_default_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.targets
+    ADD CONSTRAINT targets_config_seq_key UNIQUE (config_seq);
+
+ALTER TABLE ONLY public.targets
+    ADD CONSTRAINT targets_deployment_id_key UNIQUE (deployment_id);
+
+ALTER TABLE ONLY public.targets
+    ADD CONSTRAINT targets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.usage_hour
+    ADD CONSTRAINT usage_hour_pkey PRIMARY KEY (account_id, hour, sku, is_training, shard);
+
+ALTER TABLE ONLY public.versions
+    ADD CONSTRAINT versions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_outbox
+    ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.worker_tokens
+    ADD CONSTRAINT worker_tokens_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.worker_tokens
+    ADD CONSTRAINT worker_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+CREATE INDEX deployment_releases_version ON public.deployment_releases USING btree (version_id);
+
+CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
+
+CREATE INDEX instances_target ON public.instances USING btree (target_id, id DESC);
+
+CREATE UNIQUE INDEX models_name ON public.models USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX predictions_account ON ONLY public.predictions USING btree (account_id, id DESC);
+
+CREATE INDEX predictions_default_account_id_id_idx ON public.predictions_default USING btree (account_id, id DESC);
+
+CREATE INDEX predictions_training ON ONLY public.predictions USING btree (account_id, id DESC) WHERE is_training;
+
+CREATE INDEX predictions_default_account_id_id_idx1 ON public.predictions_default USING btree (account_id, id DESC) WHERE is_training;
+
+CREATE INDEX predictions_deployment ON ONLY public.predictions USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
+
+CREATE INDEX predictions_default_deployment_id_id_idx ON public.predictions_default USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
+
+CREATE INDEX targets_changes ON public.targets USING btree (cell_id, config_seq);
+
+CREATE UNIQUE INDEX targets_pool ON public.targets USING btree (version_id, sku) WHERE (kind = 1);
+
+CREATE INDEX tokens_account ON public.tokens USING btree (account_id, id);
+
+CREATE INDEX usage_hour_hour ON public.usage_hour USING btree (hour);
+
+CREATE INDEX versions_model ON public.versions USING btree (model_id, created_at DESC);
+
+CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (due_at);
+
+ALTER INDEX public.idempotency_pkey ATTACH PARTITION public.idempotency_default_pkey;
+
+ALTER INDEX public.payloads_pkey ATTACH PARTITION public.payloads_default_pkey;
+
+ALTER INDEX public.predictions_account ATTACH PARTITION public.predictions_default_account_id_id_idx;
+
+ALTER INDEX public.predictions_training ATTACH PARTITION public.predictions_default_account_id_id_idx1;
+
+ALTER INDEX public.predictions_deployment ATTACH PARTITION public.predictions_default_deployment_id_id_idx;
+
+ALTER INDEX public.predictions_pkey ATTACH PARTITION public.predictions_default_pkey;
+
+ALTER INDEX public.results_pkey ATTACH PARTITION public.results_default_pkey;
+
+ALTER TABLE ONLY public.deployment_releases
+    ADD CONSTRAINT deployment_releases_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.deployment_releases
+    ADD CONSTRAINT deployment_releases_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES public.deployments(id);
+
+ALTER TABLE ONLY public.deployment_releases
+    ADD CONSTRAINT deployment_releases_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
+
+ALTER TABLE ONLY public.deployments
+    ADD CONSTRAINT deployments_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
+ALTER TABLE ONLY public.deployments
+    ADD CONSTRAINT deployments_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.models
+    ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.targets
+    ADD CONSTRAINT targets_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES public.deployments(id);
+
+ALTER TABLE ONLY public.targets
+    ADD CONSTRAINT targets_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.versions
+    ADD CONSTRAINT versions_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
