@@ -1,0 +1,128 @@
+// All of the persistence in Postgres. The only place in the project, with migrations/, that knows
+// SQL.
+//
+// The statements are in statements_*.h; pqxx types do not leave this folder.
+
+#pragma once
+
+#include <memory>
+
+#include "common/store/catalog.h"
+#include "common/store/fleet.h"
+#include "common/store/outbox.h"
+#include "common/store/postgres/postgres_options.h"
+#include "common/store/predictions.h"
+
+namespace mimeo::store {
+
+class ConnectionPool;
+
+// Implements every store interface over one pool of connections. Safe from any thread; every method
+// blocks for at least a round trip, so call it from a BlockingPool with at most
+// PostgresOptions::max_connections threads (more would wait for each other). Opens connections when
+// they are needed and again after they broke: kUnavailable while the server cannot be reached.
+class PostgresStore final : public PredictionStore,
+                            public CatalogStore,
+                            public FleetStore,
+                            public OutboxStore,
+                            public MaintenanceStore {
+ public:
+  explicit PostgresStore(PostgresOptions options);
+  ~PostgresStore() override;
+
+  // PredictionStore
+  Result<std::vector<Created>> create(std::span<const NewPrediction> batch) override;
+  Result<std::vector<Assigned>> assign(const Fence& fence,
+                                       std::span<const Assignment> batch) override;
+  Result<std::vector<bool>> mark_started(std::span<const Started> batch) override;
+  Result<std::vector<FinishOutcome>> finish(std::span<const Finish> batch) override;
+  Result<std::vector<bool>> requeue(const Fence& fence, std::span<const Requeue> batch) override;
+  Result<Canceled> cancel(PredictionId id, AccountId account, WallTime now) override;
+  Status mark_output_seen(std::span<const PredictionId> ids) override;
+  Result<PredictionView> get(PredictionId id, AccountId account) override;
+  Result<PredictionView> get_by_stream_token(PredictionId id, std::string_view token) override;
+  Result<std::string> get_input(PredictionId id) override;
+  Result<std::vector<PredictionView>> list(const PredictionFilter& filter) override;
+  Result<std::vector<PredictionId>> which_are_terminal(std::span<const PredictionId> ids) override;
+  Result<std::vector<ActiveRow>> scan_active(CellId cell, PredictionId after,
+                                             std::size_t limit) override;
+  Result<std::int64_t> count_active(AccountId account) override;
+  Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from, WallTime to) override;
+
+  // CatalogStore
+  Result<Account> create_account(const Account& account) override;
+  Result<Account> get_account(AccountId id) override;
+  Result<Account> get_account_by_username(std::string_view username) override;
+  Result<std::vector<Account>> list_accounts() override;
+  Result<Token> create_token(const Token& token) override;
+  Result<TokenOwner> get_token_owner(std::string_view hash) override;
+  Result<std::vector<Token>> list_tokens(AccountId account) override;
+  Status disable_token(std::int64_t token_id, WallTime now) override;
+  Status touch_token(std::int64_t token_id, WallTime now) override;
+  Result<std::vector<Hardware>> list_hardware() override;
+  Status put_hardware(const Hardware& hardware, std::int32_t position) override;
+  Result<Model> create_model(const Model& model) override;
+  Result<Model> get_model(std::string_view owner, std::string_view name, AccountId viewer) override;
+  Result<Model> get_model_by_id(ModelId id) override;
+  Result<std::vector<Model>> list_models(const ModelFilter& filter) override;
+  Result<Model> update_model(ModelId id, const ModelChange& change) override;
+  Status delete_model(ModelId id) override;
+  Result<Version> put_version(const Version& version) override;
+  Result<Version> get_version(VersionId id, AccountId viewer) override;
+  Result<std::vector<Version>> list_versions(ModelId model, std::optional<WallTime> before,
+                                             std::size_t limit) override;
+  Result<std::optional<Version>> find_refusal(ModelId model) override;
+  Status delete_version(VersionId id) override;
+  Result<Target> ensure_version_pool(VersionId version, std::string_view sku,
+                                     std::int32_t max_instances) override;
+  Result<RunnableTarget> get_runnable_target(TargetId id) override;
+  Result<std::vector<RunnableTarget>> list_runnable_targets(CellId cell, std::int64_t after_seq,
+                                                            std::size_t limit) override;
+  Result<Deployment> create_deployment(const Deployment& deployment) override;
+  Result<Deployment> get_deployment(std::string_view owner, std::string_view name) override;
+  Result<std::vector<Deployment>> list_deployments(AccountId owner, std::optional<WallTime> before,
+                                                   std::size_t limit) override;
+  Result<Deployment> update_deployment(DeploymentId id, const DeploymentChange& change,
+                                       AccountId by, WallTime now) override;
+  Status delete_deployment(DeploymentId id, std::chrono::seconds idle_for) override;
+  Status set_release_state(DeploymentId id, std::int32_t number, ReleaseState from,
+                           ReleaseState to) override;
+
+  // FleetStore
+  Status heartbeat_replica(const Replica& replica, std::chrono::milliseconds ttl) override;
+  Status remove_replica(ReplicaId id) override;
+  Result<std::vector<Replica>> list_replicas(ReplicaRole role) override;
+  Status ensure_cell(CellId cell) override;
+  Result<std::vector<CellLease>> list_cells() override;
+  Result<CellLease> take_cell(CellId cell, ReplicaId owner, std::string_view owner_addr,
+                              std::chrono::milliseconds lease) override;
+  Status renew_cell(const Fence& fence, ReplicaId owner, std::chrono::milliseconds lease) override;
+  Status release_cell(const Fence& fence, ReplicaId owner) override;
+  Status create_worker_token(std::string_view hash, std::string_view name, CellId cell) override;
+  Result<CellId> check_worker_token(std::string_view hash) override;
+  Result<std::uint64_t> register_worker(const WorkerRow& row) override;
+  Status set_worker_state(WorkerId id, WorkerState state) override;
+  Result<std::vector<WorkerRow>> list_workers(CellId cell) override;
+  Status insert_instances(const Fence& fence, std::span<const InstanceRow> rows) override;
+  Status update_instances(std::span<const InstanceChange> changes) override;
+  Result<std::vector<InstanceRow>> list_live_instances(CellId cell) override;
+  Result<std::vector<InstanceRow>> list_target_instances(TargetId target,
+                                                         std::size_t limit) override;
+
+  // OutboxStore
+  Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit,
+                                                 std::chrono::milliseconds lease) override;
+  Status remove_deliveries(std::span<const std::int64_t> ids) override;
+  Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+
+  // MaintenanceStore
+  Status make_partitions(WallTime now, std::chrono::hours ahead) override;
+  Status ping() override;
+  Result<WallTime> now() override;
+  Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) override;
+
+ private:
+  std::unique_ptr<ConnectionPool> pool_;
+};
+
+}  // namespace mimeo::store

@@ -1,0 +1,74 @@
+// Statements that read predictions, and those of usage_hour and webhook_outbox.
+
+#pragma once
+
+#include "common/store/postgres/statement.h"
+
+namespace mimeo::store {
+
+// Everything that a PredictionView shows, of the ids $1 in their order; $2, $3 bound them. One
+// statement, so that `active` and `results` are read at the same moment.
+inline constexpr Statement kViews{"predictions_view", R"sql(
+SELECT p.id, p.account_id, p.target_id, mo.username, m.name,
+  COALESCE(a.version_id, r.version_id, p.version_id), dw.username, d.name,
+  p.source, p.is_training, p.destination, p.created_at, p.deadline_at,
+  p.webhook, p.webhook_events, p.stream_token,
+  a.st, a.attempt, a.started_at,
+  r.status, r.attempt, r.started_at, r.completed_at, r.error, r.metrics,
+  c.input, c.public_input, c.output, c.logs
+FROM unnest($1::uuid[]) WITH ORDINALITY AS i(id, n)
+JOIN predictions AS p ON p.id = i.id AND p.id BETWEEN $2::uuid AND $3::uuid
+LEFT JOIN active AS a ON a.id = i.id
+LEFT JOIN results AS r ON r.id = i.id AND r.id BETWEEN $2::uuid AND $3::uuid
+LEFT JOIN LATERAL (
+  SELECT min(body) FILTER (WHERE kind = 0) AS input, min(body) FILTER (WHERE kind = 1) AS output,
+    min(body) FILTER (WHERE kind = 2) AS logs, min(body) FILTER (WHERE kind = 3) AS public_input
+  FROM payloads WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid) AS c ON true
+LEFT JOIN models AS m ON m.id = p.model_id
+LEFT JOIN accounts AS mo ON mo.id = m.owner_id
+LEFT JOIN deployments AS d ON d.id = p.deployment_id
+LEFT JOIN accounts AS dw ON dw.id = d.owner_id
+ORDER BY i.n)sql"};
+
+inline constexpr Statement kGetInput{"payloads_input", R"sql(
+SELECT body FROM payloads WHERE id = $1::uuid AND kind = 0)sql"};
+
+// $2, $3 bound the ids.
+inline constexpr Statement kWhichAreTerminal{"results_which", R"sql(
+SELECT id FROM results WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
+
+// In order of ids. The cell is no key: few cells, and an index would break HOT updates.
+inline constexpr Statement kScanActive{"active_scan", R"sql(
+SELECT id, cell_id, target_id, account_id, prio, st, attempt, infra_failures, instance_id,
+  worker_id, incarnation, created_at, deadline_at, assigned_at, started_at, cancel_at,
+  run_limit_ms, retry_policy, output_seen
+FROM active WHERE id > $1::uuid AND cell_id = $2::int ORDER BY id LIMIT $3::bigint)sql"};
+
+inline constexpr Statement kCountActive{"active_count", R"sql(
+SELECT count(*) FROM active WHERE account_id = $1::bigint)sql"};
+
+inline constexpr Statement kListUsage{"usage_list", R"sql(
+SELECT account_id, hour, sku, is_training, sum(billed_ms), sum(n)
+FROM usage_hour
+WHERE ($1::bigint = 0 OR account_id = $1) AND hour >= $2::timestamptz AND hour < $3::timestamptz
+GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 1, 4)sql"};
+
+// $1 the limit, $2 the lease. Claims by SKIP LOCKED: few rows, deleted when delivered.
+inline constexpr Statement kClaimDue{"outbox_claim", R"sql(
+WITH due AS (
+  SELECT id, due_at AS was_due FROM webhook_outbox WHERE due_at <= clock_timestamp()
+  ORDER BY due_at, id LIMIT $1::bigint FOR UPDATE SKIP LOCKED
+), claimed AS (
+  UPDATE webhook_outbox AS w SET due_at = clock_timestamp() + $2::interval, tries = w.tries + 1
+  FROM due WHERE w.id = due.id
+  RETURNING w.id, w.prediction_id, w.event, w.tries - 1 AS tries, w.created_at, due.was_due
+)
+SELECT id, prediction_id, event, tries, created_at FROM claimed ORDER BY was_due, id)sql"};
+
+inline constexpr Statement kRemoveDeliveries{"outbox_remove", R"sql(
+DELETE FROM webhook_outbox WHERE id = ANY($1::bigint[]))sql"};
+
+inline constexpr Statement kPutOffDelivery{"outbox_put_off", R"sql(
+UPDATE webhook_outbox SET due_at = clock_timestamp() + $2::interval WHERE id = $1::bigint)sql"};
+
+}  // namespace mimeo::store

@@ -1,0 +1,140 @@
+// How many prediction lives (create, assign, finish) a second the store commits, by batch size and
+// number of writers, and how long one create takes. Meaningful only on an idle machine: compare
+// with SingleCreate, which is one commit.
+//
+// MIMEO_BENCH_DATABASE names a migrated database of a server that waits for its disk; without it a
+// private one is started, which does not wait.
+
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+
+#include "common/store/postgres/migrator.h"
+#include "common/store/postgres/postgres_store.h"
+#include "tests/support/private_postgres.h"
+
+namespace mimeo::store {
+namespace {
+
+// What all benchmarks write into.
+struct World {
+  SystemClock clock;
+  SystemRandom random;
+  IdGenerator ids{clock, random};
+  PostgresStore store;
+  Fence fence;
+  VersionId version = *VersionId::parse(std::string(64, 'a'));
+  Target target;
+  AccountId account = 0;
+  ModelId model = 0;
+  const InstanceId instance = ids.next();
+  const WorkerId worker = ids.next();
+
+  World() : store({.conninfo = database(), .max_connections = 16}) {
+    const WallTime now = clock.now();
+    check(store.make_partitions(now, std::chrono::hours{48}));
+    check(store.ensure_cell(1));
+    fence = {1, store.take_cell(1, ids.next(), "bench", std::chrono::hours{1})->epoch};
+    Account owner;
+    owner.username = "bench-" + ids.next().str();
+    owner.created_at = now;
+    account = store.create_account(owner)->id;
+    Model wish;
+    wish.owner_id = account;
+    wish.name = "bench";
+    wish.created_at = now;
+    model = store.create_model(wish)->id;
+    Version v;
+    v.id = version;
+    v.model = model;
+    v.created_at = now;
+    check(store.put_version(v).status());
+    target = *store.ensure_version_pool(version, "cpu", 1);
+  }
+
+  static std::string database() {
+    if (const char* given = std::getenv("MIMEO_BENCH_DATABASE")) return given;
+    return testing_support::PrivatePostgres::shared().make_database();
+  }
+  static void check(const Status& status) {
+    if (!status.ok()) {
+      std::fprintf(stderr, "%s\n", status.ToString().c_str());
+      std::exit(1);
+    }
+  }
+  static World& shared() {
+    static World world;
+    return world;
+  }
+
+  NewPrediction new_prediction() {
+    NewPrediction p;
+    p.id = ids.next();
+    p.account = account;
+    p.target = target.id;
+    p.cell = 1;
+    p.model = model;
+    p.version = version;
+    p.created_at = clock.now();
+    p.run_limit = std::chrono::minutes{30};
+    p.input = R"({"prompt":")" + std::string(300, 'x') + R"("})";
+    return p;
+  }
+};
+
+void SingleCreate(benchmark::State& state) {
+  World& world = World::shared();
+  for (auto _ : state) {
+    const NewPrediction p = world.new_prediction();
+    World::check(world.store.create({&p, 1}).status());
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(SingleCreate)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+void Lives(benchmark::State& state) {
+  World& world = World::shared();
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    std::vector<NewPrediction> created;
+    std::vector<Assignment> assigned;
+    std::vector<Finish> finished;
+    for (std::size_t i = 0; i < batch; ++i) {
+      created.push_back(world.new_prediction());
+      const PredictionId id = created.back().id;
+      assigned.push_back({id, 0, world.instance, world.worker, 1, world.version, 0});
+      Finish f;
+      f.id = id;
+      f.attempt = 1;
+      f.status = PredictionStatus::kSucceeded;
+      f.started_at = f.completed_at = world.clock.now();
+      f.output = R"("hello world, this is what came out")";
+      f.logs = "one line of logs\n";
+      finished.push_back(std::move(f));
+    }
+    World::check(world.store.create(created).status());
+    World::check(world.store.assign(world.fence, assigned).status());
+    World::check(world.store.finish(finished).status());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK(Lives)->Arg(1)->Arg(8)->Arg(32)->Arg(128)->Arg(256)->UseRealTime()->Unit(
+    benchmark::kMicrosecond);
+BENCHMARK(Lives)
+    ->Name("LivesByFourWriters")
+    ->Arg(32)
+    ->Arg(128)
+    ->Threads(4)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+
+void Get(benchmark::State& state) {
+  World& world = World::shared();
+  const NewPrediction p = world.new_prediction();
+  World::check(world.store.create({&p, 1}).status());
+  for (auto _ : state) World::check(world.store.get(p.id, 0).status());
+}
+BENCHMARK(Get)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace mimeo::store
