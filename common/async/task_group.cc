@@ -105,6 +105,8 @@ asio::awaitable<Status> TaskGroup::wait(std::chrono::milliseconds limit) {
 
 std::size_t TaskGroup::size() const { return state_->tasks.size(); }
 
+asio::any_io_executor TaskGroup::executor() const { return state_->executor; }
+
 asio::awaitable<bool> sleep_for(std::chrono::milliseconds duration) {
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor, duration);

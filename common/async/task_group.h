@@ -40,6 +40,7 @@ class TaskGroup {
   boost::asio::awaitable<Status> wait(std::chrono::milliseconds limit);
 
   [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] boost::asio::any_io_executor executor() const;  // Any thread.
 
  private:
   struct State;

@@ -44,20 +44,24 @@ class LinkSender {
   using Message = std::remove_pointer_t<decltype(std::declval<Out&>().add_messages())>;
   virtual ~LinkSender() = default;
   // Any thread. False: the stream is closed, or its queue was full and it is being closed now (its
-  // peer repairs everything on reconnect); the message is dropped.
+  // peer repairs everything on reconnect); the message is dropped. A message must be smaller than
+  // LinkOptions::max_pending_bytes.
   virtual bool send(Message message) = 0;
   // Any thread. Ends the stream; on_closed follows. Queued messages may be lost.
   virtual void close() = 0;
 };
 
-// All callbacks come on `executor`, in order, none after on_closed.
+// All callbacks come on `executor`, in order, none after on_closed. The stream keeps that
+// executor's context running until then, and drops the callbacks (and what they captured)
+// afterwards.
 template <class In, class Out>
 struct LinkOptions {
   boost::asio::any_io_executor executor;
   std::function<void(In)> on_frame;
   std::function<void(Status)> on_closed;  // Exactly once, with the reason.
-  std::function<void(Out&)>
-      stamp;  // Called on each frame before it leaves, on any thread. May be empty.
+  // Called on each frame before it leaves, on any thread, never two at a time. Must not use the
+  // link. May be empty.
+  std::function<void(Out&)> stamp;
   std::size_t max_pending_bytes = 32U << 20;  // Then the peer is too slow and the stream is closed.
 };
 
@@ -65,6 +69,10 @@ namespace internal {
 
 // Base is grpc::ClientBidiReactor<Out, In> or grpc::ServerBidiReactor<In, Out>. Deletes nothing by
 // hand: it holds a reference to itself from start() to OnDone.
+//
+// Rules of the callback API that shape it: one read and one write at a time; nothing is started
+// after the stream's end was announced (Finish, or the last hold removed); that is announced
+// exactly once. No lock is held while anything is started.
 template <class Base, class In, class Out>
 class LinkReactor : public Base, public LinkSender<Out> {
  public:
@@ -79,17 +87,20 @@ class LinkReactor : public Base, public LinkSender<Out> {
     {
       std::lock_guard lock(mutex_);
       if (closing_) return false;
-      pending_bytes_ += message.ByteSizeLong();
-      if (pending_bytes_ > options_.max_pending_bytes) {
+      const std::size_t size = message.ByteSizeLong();
+      if (pending_bytes_ + size > options_.max_pending_bytes) {
         overflowed_ = true;
+        closing_ = true;
       } else {
+        pending_bytes_ += size;
         pending_.add_messages()->Swap(&message);
         if (writing_) return true;
         begin_write();
       }
     }
-    if (overflowed()) {
-      this->close();
+    if (is_overflowed()) {
+      cancel_call();  // The write on its way would never end: nobody reads.
+      settle();
       return false;
     }
     this->StartWrite(&out_);
@@ -97,15 +108,15 @@ class LinkReactor : public Base, public LinkSender<Out> {
   }
 
   void OnReadDone(bool ok) override {
-    if (ok) {
-      boost::asio::post(options_.executor, [self = self(), frame = std::move(in_)]() mutable {
-        self->options_.on_frame(std::move(frame));
-      });
-      in_.Clear();
-      this->StartRead(&in_);
+    if (!ok) {
+      read_ended();
       return;
     }
-    read_ended();
+    boost::asio::post(options_.executor, [self = self(), frame = std::move(in_)]() mutable {
+      self->options_.on_frame(std::move(frame));
+    });
+    in_.Clear();
+    start_read();
   }
 
   void OnWriteDone(bool ok) override {
@@ -129,48 +140,78 @@ class LinkReactor : public Base, public LinkSender<Out> {
   }
 
  protected:
-  // Calls the end of the stream (Finish or RemoveHold) once, when nothing is being written and the
-  // stream is closing. Never under mutex_.
+  // Announces the end of the stream (Finish, or the last hold removed). Called once, when nothing
+  // is being written or about to be read and the stream is closing.
   virtual void end_stream() = 0;
+  // The peer sends nothing more.
   virtual void read_ended() = 0;
+  // Makes what is under way fail soon.
+  virtual void cancel_call() = 0;
 
-  void settle() {
+  // A server stops reading when the stream closes, for a read must not follow Finish. A client
+  // reads to the end, for only behind the last frame comes the status.
+  void start_read() {
     {
       std::lock_guard lock(mutex_);
-      if (!closing_ || writing_ || ended_) return;
-      ended_ = true;
+      if (closing_ && !kIsClient) return;
+      ++starting_reads_;
     }
-    end_stream();
+    this->StartRead(&in_);
+    {
+      std::lock_guard lock(mutex_);
+      --starting_reads_;
+    }
+    settle();
   }
   void begin_closing() {
     std::lock_guard lock(mutex_);
     closing_ = true;
   }
-  [[nodiscard]] bool overflowed() {
-    std::lock_guard lock(mutex_);
-    return overflowed_;
+  void settle() {
+    {
+      std::lock_guard lock(mutex_);
+      if (!closing_ || writing_ || starting_reads_ > 0 || ended_) return;
+      ended_ = true;
+    }
+    end_stream();
   }
+  // The last reaction. `this` may be gone when it returns.
   void done(Status status) {
-    if (overflowed()) status = absl::ResourceExhaustedError("the peer reads too slowly");
-    boost::asio::post(options_.executor, [self = self(), status = std::move(status)]() mutable {
-      self->options_.on_closed(std::move(status));
-      self->options_.on_frame = nullptr;  // Breaks cycles through captured owners.
-      self->options_.on_closed = nullptr;
+    if (is_overflowed()) status = absl::ResourceExhaustedError("the peer reads too slowly");
+    const auto executor = options_.executor;
+    std::unique_lock lock(mutex_);
+    std::shared_ptr<LinkReactor> me = std::move(self_);
+    lock.unlock();
+    boost::asio::post(executor, [me = std::move(me), status = std::move(status)]() mutable {
+      // Moved out: breaks cycles through captured owners, and lets go of the context's work.
+      LinkOptions<In, Out> options;
+      {
+        const std::lock_guard closed(me->mutex_);
+        me->closing_ = true;  // Also when the call ended before anything else noticed.
+        options = std::move(me->options_);
+        me->options_ = {};
+      }
+      options.on_closed(std::move(status));
     });
-    self_.reset();
-  }
-  [[nodiscard]] std::shared_ptr<LinkReactor> self() {
-    std::lock_guard lock(mutex_);
-    return self_;
   }
   void hold_self(std::shared_ptr<LinkReactor> me) {
     std::lock_guard lock(mutex_);
     self_ = std::move(me);
   }
 
-  In in_;
+  In in_;  // Owned by gRPC while a read is under way.
 
  private:
+  [[nodiscard]] std::shared_ptr<LinkReactor> self() {
+    std::lock_guard lock(mutex_);
+    return self_;
+  }
+  [[nodiscard]] bool is_overflowed() {
+    std::lock_guard lock(mutex_);
+    return overflowed_;
+  }
+  static constexpr bool kIsClient = std::is_base_of_v<grpc::ClientBidiReactor<Out, In>, Base>;
+
   void begin_write() {  // Under mutex_.
     writing_ = true;
     out_.Swap(&pending_);
@@ -178,12 +219,13 @@ class LinkReactor : public Base, public LinkSender<Out> {
     if (options_.stamp) options_.stamp(out_);
   }
 
-  LinkOptions<In, Out> options_;
+  LinkOptions<In, Out> options_;  // Constant until done().
   std::mutex mutex_;
-  std::shared_ptr<LinkReactor> self_;  // Guarded by mutex_.
+  std::shared_ptr<LinkReactor> self_;  // Guarded by mutex_, as are the rest but out_.
   Out out_;                            // Owned by gRPC while writing_.
-  Out pending_;                        // Guarded by mutex_, as are the rest.
+  Out pending_;
   std::size_t pending_bytes_ = 0;
+  int starting_reads_ = 0;  // Calls of StartRead that have not returned.
   bool writing_ = false;
   bool closing_ = false;
   bool overflowed_ = false;
@@ -211,14 +253,14 @@ class ClientLink final : public internal::LinkReactor<grpc::ClientBidiReactor<Ou
     if (prepare) prepare(link->context_);
     open(&link->context_, link.get());
     link->AddHold();  // Until end_stream(): sends may come from outside of reactions.
-    link->StartRead(&link->in_);
+    link->start_read();
     link->StartCall();
     return link;
   }
 
   void close() override {
     this->begin_closing();
-    context_.TryCancel();  // The read then ends, and settles.
+    cancel_call();  // The read then ends.
     this->settle();
   }
   void OnDone(const grpc::Status& status) override { this->done(from_grpc(status)); }
@@ -229,6 +271,7 @@ class ClientLink final : public internal::LinkReactor<grpc::ClientBidiReactor<Ou
     this->begin_closing();
     this->settle();
   }
+  void cancel_call() override { context_.TryCancel(); }
 
   grpc::ClientContext context_;
 };
@@ -241,16 +284,19 @@ class ServerLink final : public internal::LinkReactor<grpc::ServerBidiReactor<In
  public:
   using Base::Base;
 
-  // Starts reading. Give the raw pointer (.get()) to gRPC; it stays alive until its OnDone.
-  static std::shared_ptr<ServerLink> start(LinkOptions<In, Out> options) {
+  // Starts reading. Give the raw pointer (.get()) to gRPC; it stays alive until its OnDone. Without
+  // the call's `context`, a stream whose peer reads nothing ends only when keepalive gives it up.
+  static std::shared_ptr<ServerLink> start(LinkOptions<In, Out> options,
+                                           grpc::CallbackServerContext* context = nullptr) {
     auto link = std::make_shared<ServerLink>(std::move(options));
     link->hold_self(link);
-    link->StartRead(&link->in_);
+    link->context_ = context;
+    link->start_read();
     return link;
   }
 
   void close() override { close_with(absl::UnavailableError("the other side closed the stream")); }
-  // The peer sees this status.
+  // The peer sees this status, after what was being written.
   void close_with(Status status) {
     {
       std::lock_guard lock(status_mutex_);
@@ -262,6 +308,7 @@ class ServerLink final : public internal::LinkReactor<grpc::ServerBidiReactor<In
   void OnCancel() override { close_with(absl::CancelledError("the peer is gone")); }
   void OnDone() override {
     std::unique_lock lock(status_mutex_);
+    context_ = nullptr;  // gRPC frees it when this returns.
     Status status = status_;
     lock.unlock();
     this->done(std::move(status));
@@ -270,17 +317,20 @@ class ServerLink final : public internal::LinkReactor<grpc::ServerBidiReactor<In
  private:
   void end_stream() override {
     std::unique_lock lock(status_mutex_);
+    if (status_.ok()) status_ = absl::CancelledError("the peer is gone");  // A write failed.
     const grpc::Status status = to_grpc(status_);
     lock.unlock();
     this->Finish(status);
   }
-  void read_ended() override {
-    this->begin_closing();
-    this->settle();
+  void read_ended() override { close_with(absl::CancelledError("the peer is gone")); }
+  void cancel_call() override {
+    std::lock_guard lock(status_mutex_);  // Reactions run elsewhere, so this ends before OnDone.
+    if (context_ != nullptr) context_->TryCancel();
   }
 
   std::mutex status_mutex_;
-  Status status_;  // Guarded by status_mutex_.
+  Status status_;                                   // Guarded by status_mutex_.
+  grpc::CallbackServerContext* context_ = nullptr;  // The same; null after OnDone.
 };
 
 }  // namespace mimeo::rpc

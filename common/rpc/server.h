@@ -36,7 +36,8 @@ class RpcServer {
   Status start();
   // What to dial: the given address with the real port.
   [[nodiscard]] std::string address() const;
-  // Blocks up to `grace`; open streams are cancelled then. Streams should be told before.
+  // Blocks up to `grace`; open streams are cancelled then. Streams should be told before. Handlers
+  // (unary.h, streams.h) finish on their executor, so call it from another thread while that runs.
   void stop(std::chrono::milliseconds grace);
 
  private:
