@@ -18,3 +18,4 @@ pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium)
 find_package(GTest CONFIG REQUIRED)
 find_package(benchmark CONFIG)
 find_path(VALIJSON_INCLUDE_DIR valijson/validator.hpp REQUIRED)
+find_library(RE2_LIBRARY re2 REQUIRED)  # Comes with gRPC; its CMake file is not packaged.
