@@ -1,0 +1,68 @@
+#include "control-plane/http/authenticator.h"
+
+#include <utility>
+
+#include "common/crypto/crypto.h"
+#include "control-plane/strings.h"
+
+namespace mimeo::control {
+namespace {
+
+constexpr std::chrono::milliseconds kLifetime{1000};
+constexpr std::size_t kCapacity = 10'000;
+constexpr std::size_t kLongestToken = 512;
+constexpr std::chrono::minutes kUseResolution{1};  // last_used_at is written at most this often.
+
+Status bad_token() { return absl::UnauthenticatedError("the token is not valid"); }
+
+}  // namespace
+
+std::optional<std::string_view> token_in(std::string_view authorization) {
+  authorization = trimmed(authorization);
+  for (const std::string_view scheme : {"bearer ", "token "}) {
+    if (starts_with_ignoring_case(authorization, scheme)) {
+      const std::string_view token = trimmed(authorization.substr(scheme.size()));
+      if (token.empty()) return std::nullopt;
+      return token;
+    }
+  }
+  return std::nullopt;
+}
+
+Authenticator::Authenticator(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock)
+    : catalog_(catalog), pool_(pool), clock_(clock), owners_(clock, kLifetime, kCapacity) {}
+
+boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::authenticate(
+    std::string token) {
+  if (token.size() > kLongestToken) co_return bad_token();
+  std::string hash = crypto::sha256(token);
+  Owner owner;
+  if (const auto hit = owners_.find(hash)) {
+    owner = *hit;
+  } else {
+    MIMEO_CO_ASSIGN_OR_RETURN(owner, co_await load(std::move(hash)));
+  }
+  if (owner == nullptr || owner->token.disabled_at) co_return bad_token();
+  if (owner->token.expires_at && *owner->token.expires_at <= clock_.now()) co_return bad_token();
+  co_return owner;
+}
+
+boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::load(std::string hash) {
+  auto read = [catalog = &catalog_, hash] { return catalog->get_token_owner(hash); };
+  Result<store::TokenOwner> found = co_await pool_.run(std::move(read));
+  if (!found.ok() && !absl::IsNotFound(found.status())) co_return found.status();
+  Owner owner;
+  if (found.ok()) owner = std::make_shared<const store::TokenOwner>(*std::move(found));
+  owners_.put(hash, std::make_shared<const Owner>(owner));
+  if (owner != nullptr) note_use(owner->token);
+  co_return owner;
+}
+
+void Authenticator::note_use(const store::Token& token) {
+  const WallTime now = clock_.now();
+  if (token.last_used_at && now - *token.last_used_at < kUseResolution) return;
+  // Nobody waits for it, and a lost update costs a minute of resolution.
+  pool_.post([catalog = &catalog_, id = token.id, now] { (void)catalog->touch_token(id, now); });
+}
+
+}  // namespace mimeo::control

@@ -1,0 +1,46 @@
+// Who calls: from the Authorization header to the token's owner.
+
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/async/blocking_pool.h"
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/store/catalog.h"
+#include "control-plane/http/read_cache.h"
+
+namespace mimeo::control {
+
+// The token in "Bearer x" or "Token x"; nullopt when the header has another form.
+[[nodiscard]] std::optional<std::string_view> token_in(std::string_view authorization);
+
+// Lives on the HTTP thread. Remembers answers, also "unknown", for a second: a token that was
+// disabled is refused that soon.
+class Authenticator {
+ public:
+  Authenticator(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock);
+
+  // kUnauthenticated for a token that is unknown, disabled or expired; kUnavailable when the store
+  // does not answer.
+  boost::asio::awaitable<Result<std::shared_ptr<const store::TokenOwner>>> authenticate(
+      std::string token);
+
+ private:
+  using Owner = std::shared_ptr<const store::TokenOwner>;
+  boost::asio::awaitable<Result<Owner>> load(std::string hash);
+  void note_use(const store::Token& token);
+
+  store::CatalogStore& catalog_;
+  BlockingPool& pool_;
+  const Clock& clock_;
+  ReadCache<std::string, Owner> owners_;  // By hash; a null owner = unknown token.
+};
+
+}  // namespace mimeo::control

@@ -1,0 +1,38 @@
+// The API's objects as JSON text. What users gave us (input, output, metrics, schemas) is JSON text
+// already and is spliced in, not parsed: answering a poll costs little more than copying.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/domain/resources.h"
+#include "common/store/catalog.h"
+#include "common/store/files.h"
+#include "common/store/predictions.h"
+#include "control-plane/http/urls.h"
+
+namespace mimeo::control {
+
+// Predictions and trainings.
+[[nodiscard]] std::string prediction_json(const store::PredictionView& view, const Urls& urls);
+[[nodiscard]] std::string version_json(const store::Version& version);
+// `latest` and `example` may be null.
+[[nodiscard]] std::string model_json(const store::Model& model, const store::Version* latest,
+                                     const store::PredictionView* example, const Urls& urls);
+[[nodiscard]] std::string account_json(const store::Account& account);
+// `created_by` may be null.
+[[nodiscard]] std::string deployment_json(const store::Deployment& deployment,
+                                          const store::Account* created_by);
+[[nodiscard]] std::string hardware_json(const Hardware& hardware);
+[[nodiscard]] std::string file_json(const store::File& file, const Urls& urls);
+
+// Bits of `webhook_events` and their names. nullopt for an unknown name.
+inline constexpr std::uint8_t kWebhookStart = 1;
+inline constexpr std::uint8_t kWebhookOutput = 2;
+inline constexpr std::uint8_t kWebhookLogs = 4;
+inline constexpr std::uint8_t kWebhookCompleted = 8;
+inline constexpr std::uint8_t kWebhookDefault = kWebhookOutput | kWebhookCompleted;
+[[nodiscard]] std::optional<std::uint8_t> webhook_event_bit(std::string_view name);
+
+}  // namespace mimeo::control

@@ -1,0 +1,59 @@
+// What happens to every request around its handler: request id, route, token, rate limit, body,
+// the catch-all for exceptions, one log line, metrics. Handlers are in ../api.
+
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/http/server.h"
+#include "common/telemetry/metrics.h"
+#include "control-plane/http/authenticator.h"
+#include "control-plane/http/call.h"
+#include "control-plane/http/rate_limiter.h"
+#include "control-plane/http/router.h"
+
+namespace mimeo::control {
+
+// Lives on the HTTP thread, longer than the http::Server that calls serve().
+class Middleware {
+ public:
+  struct Parts {
+    const Router& router;
+    Authenticator& authenticator;
+    RateLimiter& limiter;
+    const Clock& clock;
+    Random& random;
+    Metrics& metrics;
+  };
+  explicit Middleware(Parts parts) : parts_(parts) {}
+
+  // The handler to give to http::Server.
+  boost::asio::awaitable<void> serve(http::Exchange& exchange);
+
+ private:
+  struct RouteMetrics {
+    prometheus::Histogram* seconds = nullptr;
+    std::unordered_map<int, prometheus::Counter*> by_status;
+  };
+  struct Outcome;
+
+  boost::asio::awaitable<void> answer(http::Exchange& exchange, Call& call, Outcome& outcome);
+  // nullopt: the handler has answered by itself.
+  boost::asio::awaitable<Result<std::optional<http::Response>>> checked(http::Exchange& exchange,
+                                                                        Call& call,
+                                                                        Outcome& outcome);
+  // A response when the caller must not go on, else nullopt with call.caller filled.
+  boost::asio::awaitable<std::optional<http::Response>> refuse(Call& call, Outcome& outcome);
+  void record(const Call& call, const Outcome& outcome, SteadyTime begin);
+
+  Parts parts_;
+  std::unordered_map<const Route*, RouteMetrics> metrics_;  // Null = no route.
+};
+
+}  // namespace mimeo::control

@@ -1,0 +1,83 @@
+// A small cache in front of the store for what every request reads: bounded, with a lifetime, and
+// without stampedes. Filled by the coroutines that miss.
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include "common/base/clock.h"
+
+namespace mimeo::control {
+
+// Used on one thread only. Values are shared and immutable, so a reader keeps what it found.
+//
+// Correct use: `if (auto hit = cache.find(key)) return hit;` else load, then put(). A value that
+// has outlived `lifetime` is a miss for the first who asks; while that one loads (for at most
+// `grace`), the others still get the old value.
+template <class Key, class Value, class Hash = std::hash<Key>>
+class ReadCache {
+ public:
+  ReadCache(const Clock& clock, std::chrono::milliseconds lifetime, std::size_t capacity)
+      : clock_(clock), lifetime_(lifetime), capacity_(capacity) {}
+
+  [[nodiscard]] std::shared_ptr<const Value> find(const Key& key) {
+    const auto it = entries_.find(key);
+    if (it == entries_.end()) return nullptr;
+    Entry& entry = *it->second;
+    const SteadyTime now = clock_.steady();
+    if (now >= entry.fresh_until) {
+      if (now >= entry.loading_until) {
+        entry.loading_until = now + kGrace;
+        return nullptr;
+      }
+      if (now >= entry.fresh_until + 2 * kGrace) return nullptr;
+    }
+    order_.splice(order_.begin(), order_, it->second);
+    return entry.value;
+  }
+
+  void put(const Key& key, std::shared_ptr<const Value> value) {
+    const SteadyTime fresh_until = clock_.steady() + lifetime_;
+    if (const auto it = entries_.find(key); it != entries_.end()) {
+      it->second->value = std::move(value);
+      it->second->fresh_until = fresh_until;
+      it->second->loading_until = {};
+      order_.splice(order_.begin(), order_, it->second);
+      return;
+    }
+    order_.push_front({key, std::move(value), fresh_until, {}});
+    entries_.emplace(key, order_.begin());
+    if (entries_.size() <= capacity_) return;
+    entries_.erase(order_.back().key);
+    order_.pop_back();
+  }
+
+  void erase(const Key& key) {
+    const auto it = entries_.find(key);
+    if (it == entries_.end()) return;
+    order_.erase(it->second);
+    entries_.erase(it);
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kGrace{500};
+  struct Entry {
+    Key key;
+    std::shared_ptr<const Value> value;
+    SteadyTime fresh_until;
+    SteadyTime loading_until;  // Somebody reads it again until then.
+  };
+
+  const Clock& clock_;
+  const std::chrono::milliseconds lifetime_;
+  const std::size_t capacity_;
+  std::list<Entry> order_;  // Most recently used first.
+  std::unordered_map<Key, typename std::list<Entry>::iterator, Hash> entries_;
+};
+
+}  // namespace mimeo::control
