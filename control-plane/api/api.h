@@ -1,0 +1,81 @@
+// What the handlers of the API share: the parts they call and the settings they obey. Made once in
+// the service, outlives every request.
+
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/async/blocking_pool.h"
+#include "common/async/task_group.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/base/units.h"
+#include "common/blobs/blob_store.h"
+#include "common/store/catalog.h"
+#include "common/store/files.h"
+#include "common/store/predictions.h"
+#include "control-plane/api/catalog_reader.h"
+#include "control-plane/event_hub.h"
+#include "control-plane/http/router.h"
+#include "control-plane/http/urls.h"
+#include "control-plane/prediction_intake.h"
+
+namespace mimeo::control {
+
+enum class WebhookSchemes : std::uint8_t { kHttpsOnly, kHttpToo };
+
+struct ApiSettings {
+  std::string external_url;  // Base of every absolute URL.
+  // Of a model that names no hardware, or names one that is gone.
+  std::string default_sku = "cpu";
+  std::int32_t default_max_instances = 1;  // Of version pools.
+  std::chrono::milliseconds run_limit{30 * 60 * 1000};
+  WebhookSchemes webhook_schemes = WebhookSchemes::kHttpToo;
+  Bytes max_file{100'000'000};
+  std::chrono::hours file_lifetime{24};
+  std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
+};
+
+struct ApiParts {
+  store::CatalogStore& catalog;
+  store::PredictionStore& predictions;
+  store::FilesStore& files;
+  blobs::BlobStore& blobs;
+  PredictionIntake& intake;
+  EventHub& hub;
+  BlockingPool& pool;
+  const Clock& clock;
+  Random& random;
+};
+
+// Lives on the HTTP thread.
+class Api {
+ public:
+  Api(boost::asio::any_io_executor executor, ApiParts given, ApiSettings chosen)
+      : parts(given),
+        settings(std::move(chosen)),
+        urls(settings.external_url),
+        ids(parts.clock, parts.random),
+        reader(parts.catalog, parts.pool, parts.clock),
+        tasks(std::move(executor)) {}
+
+  const ApiParts parts;
+  const ApiSettings settings;
+  const Urls urls;
+  IdGenerator ids;
+  CatalogReader reader;
+  TaskGroup tasks;  // Last: its tasks use everything above.
+};
+
+// Every route of the public API; routes.cc is the whole API on one screen.
+[[nodiscard]] std::vector<Route> api_routes(Api& api);
+
+// {"Content-Type": "application/json"} and `body`.
+[[nodiscard]] http::Response json_response(int status, std::string body);
+[[nodiscard]] http::Response empty_response(int status);
+
+}  // namespace mimeo::control

@@ -1,0 +1,185 @@
+// POST /files: a multipart body, streamed into the blob store. Every client has its own habits, so
+// parts are matched by their names only.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "common/store/text.h"
+#include "control-plane/api/resources.h"
+#include "control-plane/http/json_codec.h"
+#include "control-plane/http/json_text.h"
+#include "control-plane/http/multipart.h"
+#include "control-plane/http/problem.h"
+#include "control-plane/strings.h"
+
+namespace mimeo::control {
+namespace {
+
+constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kLongestField = 64 * 1024;
+constexpr std::size_t kLongestName = 255;
+
+// Collects the parts of one upload; the content goes to the blob store as it comes. Used on pool
+// threads, one call at a time.
+class Upload final : public PartSink {
+ public:
+  Upload(blobs::BlobStore& blobs, store::File file, std::uint64_t limit, std::string boundary)
+      : blobs_(blobs), file_(std::move(file)), limit_(limit), parser_(boundary, *this) {}
+
+  Status feed(std::string_view data) { return parser_.feed(data); }
+  // Commits the content and completes the metadata. Errors of the caller are kInvalidArgument.
+  Result<store::File> finish() {
+    MIMEO_RETURN_IF_ERROR(parser_.finish());
+    if (writer_ == nullptr) return absl::InvalidArgumentError("the part \"content\" is missing");
+    MIMEO_RETURN_IF_ERROR(take_names());
+    MIMEO_RETURN_IF_ERROR(take_metadata());
+    MIMEO_ASSIGN_OR_RETURN(const blobs::BlobInfo info, writer_->commit());
+    file_.size_bytes = static_cast<std::int64_t>(info.size_bytes);
+    file_.sha256_hex = info.sha256_hex;
+    file_.md5_hex = info.md5_hex;
+    return file_;
+  }
+  [[nodiscard]] bool is_too_large() const { return is_too_large_; }
+
+  Status begin_part(PartHead head) override {
+    is_content_ = head.name == "content";
+    field_.clear();
+    field_name_ = head.name;
+    if (!is_content_) return absl::OkStatus();
+    if (writer_ != nullptr) return absl::InvalidArgumentError("there are two parts \"content\"");
+    part_name_ = std::move(head.filename);
+    part_type_ = std::move(head.content_type);
+    MIMEO_ASSIGN_OR_RETURN(writer_, blobs_.create(file_.blob_key()));
+    return absl::OkStatus();
+  }
+
+  Status part_data(std::string_view data) override {
+    if (!is_content_) {
+      field_.append(data);
+      if (field_.size() <= kLongestField) return absl::OkStatus();
+      return absl::InvalidArgumentError(concat("the part \"", field_name_, "\" is too large"));
+    }
+    size_ += data.size();
+    if (size_ >= limit_) {
+      is_too_large_ = true;
+      return absl::ResourceExhaustedError("the file is too large");
+    }
+    return writer_->write(data);
+  }
+
+  Status end_part() override {
+    if (is_content_) return absl::OkStatus();
+    if (field_name_ == "filename") name_field_ = field_;
+    if (field_name_ == "type") type_field_ = field_;
+    if (field_name_ == "metadata") metadata_text_ = field_;
+    if (field_name_.starts_with("metadata[")) add_metadata(field_name_, field_);
+    return absl::OkStatus();
+  }
+
+ private:
+  Status take_names() {
+    std::string name = name_field_.value_or(part_name_.value_or(""));
+    if (name.empty()) name = "file";
+    if (name.size() > kLongestName) {
+      return absl::InvalidArgumentError("the file's name must be at most 255 bytes long");
+    }
+    file_.name = store::sanitize_text(name);
+    std::string type = type_field_.value_or(part_type_);
+    const bool is_fine =
+        !type.empty() && type.size() <= kLongestName &&
+        std::all_of(type.begin(), type.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+    file_.content_type = is_fine ? type : "application/octet-stream";
+    return absl::OkStatus();
+  }
+
+  Status take_metadata() {
+    nlohmann::json metadata = nlohmann::json::object();
+    if (metadata_text_ && metadata_text_->find_first_not_of(" \t\r\n") != std::string::npos) {
+      MIMEO_ASSIGN_OR_RETURN(metadata, parse_json(*metadata_text_));
+      if (metadata.is_null()) metadata = nlohmann::json::object();
+      if (!metadata.is_object()) {
+        return absl::InvalidArgumentError("metadata must be a JSON object");
+      }
+    }
+    metadata.update(metadata_fields_);
+    file_.metadata = metadata.dump();
+    return absl::OkStatus();
+  }
+
+  // "metadata[key]" or "metadata[key][inner]".
+  void add_metadata(std::string_view name, const std::string& value) {
+    name.remove_prefix(std::string_view("metadata[").size());
+    (void)consume_suffix(&name, "]");
+    nlohmann::json* at = &metadata_fields_;
+    for (const std::string_view key : split(name, "][")) {
+      if (!at->is_object()) *at = nlohmann::json::object();
+      at = &(*at)[store::sanitize_text(key)];
+    }
+    *at = store::sanitize_text(value);
+  }
+
+  blobs::BlobStore& blobs_;
+  store::File file_;
+  const std::uint64_t limit_;
+
+  // The part that is being read.
+  bool is_content_ = false;
+  std::string field_name_;
+  std::string field_;
+
+  std::unique_ptr<blobs::BlobWriter> writer_;
+  std::uint64_t size_ = 0;
+  bool is_too_large_ = false;
+  std::optional<std::string> part_name_, name_field_, type_field_, metadata_text_;
+  std::string part_type_;
+  nlohmann::json metadata_fields_ = nlohmann::json::object();
+  MultipartParser parser_;
+};
+
+boost::asio::awaitable<Status> receive(Api& api, http::Exchange& exchange,
+                                       std::shared_ptr<Upload> upload) {
+  std::string buffer(kChunk, '\0');
+  while (true) {
+    const Result<std::size_t> count = co_await exchange.read_some(buffer);
+    if (!count.ok()) co_return count.status();
+    if (*count == 0) co_return absl::OkStatus();
+    auto feed = [upload, data = buffer.substr(0, *count)] { return upload->feed(data); };
+    MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(feed)));
+  }
+}
+
+// Stores the metadata last: a file that is listed is there.
+boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<Upload> upload) {
+  auto work = [parts = &api.parts, upload]() -> Result<store::File> {
+    MIMEO_ASSIGN_OR_RETURN(store::File file, upload->finish());
+    const Status stored = parts->files.create_file(file);
+    if (stored.ok()) return file;
+    (void)parts->blobs.remove(file.blob_key());
+    return stored;
+  };
+  co_return co_await api.parts.pool.run(std::move(work));
+}
+
+}  // namespace
+
+ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
+  const auto boundary = multipart_boundary(call.head->headers.get("Content-Type"));
+  if (!boundary) co_return problem::bad_request("The request must be multipart/form-data.");
+  store::File file;
+  file.id = api.ids.next();
+  file.account = call.viewer();
+  file.created_at = api.parts.clock.now();
+  file.expires_at = file.created_at + api.settings.file_lifetime;
+  const std::uint64_t limit = api.settings.max_file.count;
+  auto upload = std::make_shared<Upload>(api.parts.blobs, std::move(file), limit, *boundary);
+  const Status received = co_await receive(api, exchange, upload);
+  if (upload->is_too_large()) co_return problem::file_too_large(limit);
+  if (absl::IsDeadlineExceeded(received)) co_return problem::request_timeout();
+  if (!received.ok()) co_return received;
+  MIMEO_CO_ASSIGN_OR_RETURN(const store::File stored, co_await complete(api, upload));
+  co_return json_response(201, file_json(stored, api.urls));
+}
+
+}  // namespace mimeo::control

@@ -1,0 +1,212 @@
+// /models: create, read, list, search, change, delete, README and examples.
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/domain/names.h"
+#include "common/store/text.h"
+#include "control-plane/api/body_fields.h"
+#include "control-plane/api/model_views.h"
+#include "control-plane/api/resources.h"
+#include "control-plane/http/json_codec.h"
+#include "control-plane/http/paging.h"
+#include "control-plane/http/problem.h"
+#include "control-plane/strings.h"
+
+namespace mimeo::control {
+namespace {
+
+constexpr std::size_t kPageSize = 25;
+
+// As it is now, for calls that show or change it.
+boost::asio::awaitable<Result<store::Model>> read_model(Api& api, Call& call) {
+  auto read = [catalog = &api.parts.catalog, owner = call.param(0), name = call.param(1),
+               viewer = call.viewer()] { return catalog->get_model(owner, name, viewer); };
+  co_return co_await api.parts.pool.run(std::move(read));
+}
+
+// kPermissionDenied for a model that one may see but not change.
+boost::asio::awaitable<Result<store::Model>> read_own_model(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(store::Model model, co_await read_model(api, call));
+  if (model.owner_id != call.viewer()) {
+    co_return absl::PermissionDeniedError("Only the owner of a model can change it.");
+  }
+  co_return model;
+}
+
+Answer show_model(Api& api, store::Model model, int status) {
+  MIMEO_CO_ASSIGN_OR_RETURN(std::string text, co_await one_model_json(api, std::move(model)));
+  co_return json_response(status, std::move(text));
+}
+
+WallTime position_time(const store::Model& model, store::ModelSort sort) {
+  if (sort == store::ModelSort::kLatestVersion && model.latest_version_at) {
+    return *model.latest_version_at;
+  }
+  return model.created_at;
+}
+
+// kInvalidArgument for unknown words and bad cursors.
+Result<store::ModelFilter> filter_of(const Call& call) {
+  store::ModelFilter filter;
+  filter.viewer = call.viewer();
+  filter.limit = kPageSize + 1;
+  const std::string_view sort = call.head->parameter("sort_by").value_or("");
+  if (sort == "model_created_at") {
+    filter.sort = store::ModelSort::kCreated;
+  } else if (!sort.empty() && sort != "latest_version_created_at") {
+    return absl::InvalidArgumentError(
+        "sort_by must be \"model_created_at\" or \"latest_version_created_at\"");
+  }
+  const std::string_view direction = call.head->parameter("sort_direction").value_or("");
+  if (direction == "asc") {
+    filter.direction = store::SortDirection::kAscending;
+  } else if (!direction.empty() && direction != "desc") {
+    return absl::InvalidArgumentError("sort_direction must be \"asc\" or \"desc\"");
+  }
+  MIMEO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
+  if (cursor) {
+    MIMEO_ASSIGN_OR_RETURN(filter.after, parse_row_position(cursor->position));
+  }
+  return filter;
+}
+
+Answer list_page(Api& api, Call& call, store::ModelFilter filter) {
+  auto read = [catalog = &api.parts.catalog, filter] { return catalog->list_models(filter); };
+  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Model> models,
+                            co_await api.parts.pool.run(std::move(read)));
+  std::optional<std::string> next;
+  if (models.size() > kPageSize) {
+    models.resize(kPageSize);
+    const WallTime at = position_time(models.back(), filter.sort);
+    const Cursor cursor{PageDirection::kForward, row_position(at, models.back().id)};
+    next = PageLinks(api.urls.api("/models"), *call.head).to(cursor);
+  }
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> results,
+                            co_await models_json(api, std::move(models)));
+  co_return json_response(200, page_json(next, std::nullopt, results));
+}
+
+store::Model model_of(BodyFields& fields, const store::Account& account) {
+  store::Model model;
+  model.owner_id = account.id;
+  model.owner = fields.required_text("owner");
+  model.name = fields.required_text("name");
+  const std::string visibility = fields.required_text("visibility");
+  model.sku = fields.required_text("hardware");
+  model.description = fields.text("description").value_or("");
+  model.github_url = fields.text("github_url").value_or("");
+  model.paper_url = fields.text("paper_url").value_or("");
+  model.license_url = fields.text("license_url").value_or("");
+  model.cover_image_url = fields.text("cover_image_url").value_or("");
+  model.visibility =
+      visibility == "public" ? store::Visibility::kPublic : store::Visibility::kPrivate;
+  if (!visibility.empty() && visibility != "public" && visibility != "private") {
+    fields.add_problem("visibility", concat("\"", visibility, "\" is not a valid choice."));
+  }
+  if (const Status name = check_name(model.name); !model.name.empty() && !name.ok()) {
+    fields.add_problem("name", message_of(name));
+  }
+  return model;
+}
+
+// Text in the body of a QUERY: raw, or one JSON string in quotes, whatever the media type says.
+std::string query_text(const std::string& body) {
+  const auto first = body.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || body[first] != '"') return body;
+  const nlohmann::json parsed = nlohmann::json::parse(body, nullptr, false);
+  return parsed.is_string() ? parsed.get<std::string>() : body;
+}
+
+}  // namespace
+
+Answer list_models(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(store::ModelFilter filter, filter_of(call));
+  co_return co_await list_page(api, call, std::move(filter));
+}
+
+Answer query_models(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(store::ModelFilter filter, filter_of(call));
+  filter.text = store::sanitize_text(query_text(call.body));
+  co_return co_await list_page(api, call, std::move(filter));
+}
+
+Answer create_model(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const std::vector<Hardware>> hardware,
+                            co_await api.reader.hardware());
+  store::Model model = model_of(fields, call.account());
+  if (!model.sku.empty()) check_sku(fields, model.sku, *hardware);
+  if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
+  if (model.owner != call.account().username) {
+    co_return problem::forbidden(
+        concat("You cannot create a model for the owner \"", model.owner, "\"."));
+  }
+  model.created_at = api.parts.clock.now();
+  auto write = [catalog = &api.parts.catalog, model] { return catalog->create_model(model); };
+  Result<store::Model> created = co_await api.parts.pool.run(std::move(write));
+  if (absl::IsAlreadyExists(created.status())) co_return problem::model_exists();
+  if (!created.ok()) co_return created.status();
+  co_return co_await show_model(api, *std::move(created), 201);
+}
+
+Answer get_model(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(store::Model model, co_await read_model(api, call));
+  co_return co_await show_model(api, std::move(model), 200);
+}
+
+Answer update_model(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_own_model(api, call));
+  MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
+  store::ModelChange change;
+  // Null empties a field; a field that is not named stays.
+  const auto take = [&fields](const char* name, std::optional<std::string>& into) {
+    if (fields.has(name)) into = fields.text(name).value_or("");
+  };
+  take("description", change.description);
+  take("readme", change.readme);
+  take("github_url", change.github_url);
+  take("paper_url", change.paper_url);
+  take("weights_url", change.weights_url);
+  take("license_url", change.license_url);
+  if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
+  auto write = [catalog = &api.parts.catalog, id = model.id, change] {
+    return catalog->update_model(id, change);
+  };
+  MIMEO_CO_ASSIGN_OR_RETURN(store::Model changed, co_await api.parts.pool.run(std::move(write)));
+  api.reader.forget_model(model.owner, model.name);
+  co_return co_await show_model(api, std::move(changed), 200);
+}
+
+Answer delete_model(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_own_model(api, call));
+  auto write = [catalog = &api.parts.catalog, id = model.id] { return catalog->delete_model(id); };
+  MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(write)));
+  api.reader.forget_model(model.owner, model.name);
+  co_return empty_response(204);
+}
+
+Answer get_readme(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_model(api, call));
+  if (model.readme.empty()) co_return problem::not_found();
+  http::Response response = empty_response(200);
+  response.headers.add("Content-Type", "text/plain; charset=utf-8");
+  response.body = model.readme;
+  co_return response;
+}
+
+Answer list_examples(Api& api, Call& call) {
+  MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_model(api, call));
+  std::vector<std::string> results;
+  if (model.default_example) {
+    auto read = [store = &api.parts.predictions, id = *model.default_example] {
+      return store->get(id, 0);
+    };
+    const Result<store::PredictionView> example = co_await api.parts.pool.run(std::move(read));
+    if (!example.ok() && !absl::IsNotFound(example.status())) co_return example.status();
+    if (example.ok()) results.push_back(prediction_json(*example, api.urls));
+  }
+  co_return json_response(200, page_json(std::nullopt, std::nullopt, results));
+}
+
+}  // namespace mimeo::control

@@ -1,0 +1,173 @@
+#include "control-plane/api/prediction_request.h"
+
+#include <algorithm>
+
+#include "control-plane/http/json_codec.h"
+#include "control-plane/http/json_text.h"
+#include "control-plane/strings.h"
+
+namespace mimeo::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLongestWebhook = 4096;
+
+std::string_view type_name(const json& value) {
+  return value.is_number_integer() ? "integer" : value.type_name();
+}
+
+class RequestParser {
+ public:
+  RequestParser(const json& body, PredictionRequest& out) : body_(body), out_(out) {}
+
+  void require(std::string_view key) {
+    if (!body_.contains(key)) add("required", "", concat(key, " is required"));
+  }
+
+  void close(std::initializer_list<std::string_view> known) {
+    for (const auto& [key, value] : body_.items()) {
+      if (std::find(known.begin(), known.end(), key) == known.end()) {
+        add("additional_property_not_allowed", "",
+            concat("Additional property ", key, " is not allowed"));
+      }
+    }
+  }
+
+  // The text of `key`; empty when absent, or null where that is fine.
+  std::string text(const char* key) {
+    const auto it = body_.find(key);
+    if (it == body_.end()) return {};
+    if (it->is_string()) return it->get<std::string>();
+    wrong_type(key, "string", *it);
+    return {};
+  }
+  std::string optional_text(const char* key) {
+    const auto it = body_.find(key);
+    return it == body_.end() || it->is_null() ? std::string() : text(key);
+  }
+
+  void input() {
+    const auto it = body_.find("input");
+    if (it == body_.end()) return;
+    if (!it->is_object()) return wrong_type("input", "object", *it);
+    out_.input = *it;
+  }
+
+  void stream() {
+    const auto it = body_.find("stream");
+    if (it != body_.end() && !it->is_boolean() && !it->is_null()) {
+      wrong_type("stream", "boolean", *it);
+    }
+  }
+
+  void webhook(WebhookSchemes schemes) {
+    out_.webhook = optional_text("webhook");
+    out_.webhook_events = events();
+    if (!out_.webhook.empty()) {
+      check_url("webhook", out_.webhook, schemes);
+    } else if (std::string legacy = optional_text("webhook_completed"); !legacy.empty()) {
+      check_url("webhook_completed", legacy, schemes);
+      out_.webhook = std::move(legacy);
+      out_.webhook_events = kWebhookCompleted;
+    }
+    if (out_.webhook.empty()) out_.webhook_events = 0;
+  }
+
+ private:
+  void add(std::string_view type, std::string_view field, std::string description) {
+    out_.problems.push_back({std::string(type), std::string(field), std::move(description)});
+  }
+  void wrong_type(std::string_view field, std::string_view expected, const json& given) {
+    add("invalid_type", field,
+        concat("Invalid type. Expected: ", expected, ", given: ", type_name(given)));
+  }
+
+  void check_url(std::string_view field, std::string_view url, WebhookSchemes schemes) {
+    const bool is_https = starts_with_ignoring_case(url, "https://");
+    const bool is_http = starts_with_ignoring_case(url, "http://");
+    std::string_view host = url.substr(std::min(url.size(), url.find("//") + 2));
+    host = host.substr(0, host.find_first_of("/?#"));
+    const bool is_plain = std::all_of(url.begin(), url.end(), [](char c) {
+      return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '\\';
+    });
+    if ((!is_https && !is_http) || host.empty() || !is_plain || url.size() > kLongestWebhook) {
+      add("format", field, "Does not match format 'uri'");
+    } else if (!is_https && schemes == WebhookSchemes::kHttpsOnly) {
+      add("format", field, "Must be an https URL");
+    }
+  }
+
+  std::uint8_t events() {
+    const auto it = body_.find("webhook_events_filter");
+    if (it == body_.end() || it->is_null()) return kWebhookDefault;
+    if (!it->is_array()) {
+      wrong_type("webhook_events_filter", "array", *it);
+      return kWebhookDefault;
+    }
+    std::uint8_t bits = 0;
+    for (std::size_t i = 0; i < it->size(); ++i) {
+      const json& name = (*it)[i];
+      const auto bit =
+          name.is_string() ? webhook_event_bit(name.get_ref<const std::string&>()) : std::nullopt;
+      if (bit) {
+        bits |= *bit;
+      } else {
+        add("enum", concat("webhook_events_filter.", i),
+            concat(i, R"( must be one of the following: "start", "output", "logs", )",
+                   R"("completed")"));
+      }
+    }
+    return bits == 0 ? kWebhookDefault : bits;
+  }
+
+  const json& body_;
+  PredictionRequest& out_;
+};
+
+}  // namespace
+
+Result<PredictionRequest> parse_prediction_request(std::string_view body, RequestShape shape,
+                                                   WebhookSchemes schemes) {
+  PredictionRequest out;
+  out.size_bytes = body.size();
+  const Result<json> parsed = parse_json(body);
+  if (!parsed.ok()) {
+    if (!absl::IsOutOfRange(parsed.status())) return parsed.status();
+    out.problems.push_back({"invalid_text", "", "Strings must not contain the NUL character"});
+    return out;
+  }
+  if (!parsed->is_object()) {
+    out.problems.push_back({"invalid_type", "",
+                            concat("Invalid type. Expected: object, given: ", type_name(*parsed))});
+    return out;
+  }
+  RequestParser parser(*parsed, out);
+  if (shape == RequestShape::kByVersion) parser.require("version");
+  if (shape == RequestShape::kForTraining) parser.require("destination");
+  parser.require("input");
+  if (shape == RequestShape::kByVersion) {
+    parser.close(
+        {"version", "input", "webhook", "webhook_events_filter", "webhook_completed", "stream"});
+    out.version = parser.text("version");
+  }
+  if (shape == RequestShape::kByName) {
+    parser.close({"input", "webhook", "webhook_events_filter", "webhook_completed", "stream"});
+  }
+  if (shape == RequestShape::kForTraining) out.destination = parser.text("destination");
+  parser.input();
+  parser.webhook(schemes);
+  parser.stream();
+  return out;
+}
+
+CheckedInput check_input(const VersionSchema& schema, InputKind kind, const json& input) {
+  CheckedInput checked;
+  checked.problems = schema.check(kind, input);
+  if (!checked.problems.empty()) return checked;
+  checked.input = input.dump();
+  checked.public_input = schema.redact(kind, input);
+  return checked;
+}
+
+}  // namespace mimeo::control
