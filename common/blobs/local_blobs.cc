@@ -1,0 +1,221 @@
+#include "common/blobs/local_blobs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include "common/base/ids.h"
+#include "common/blobs/blob_key.h"
+#include "common/crypto/crypto.h"
+
+namespace mimeo::blobs {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kUnfinished = "~unfinished";  // No key can say '~'.
+
+Status from_errno(int error, const std::string& what) {
+  const std::string text = what + ": " + std::generic_category().message(error);
+  if (error == ENOENT) return absl::NotFoundError(text);
+  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
+  return absl::InternalError(text);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Status sync_directory(const fs::path& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return from_errno(errno, "syncing a directory");
+  return absl::OkStatus();
+}
+
+class LocalWriter final : public BlobWriter {
+ public:
+  LocalWriter(Descriptor fd, fs::path unfinished, fs::path target, fs::path root)
+      : fd_(std::move(fd)),
+        unfinished_(std::move(unfinished)),
+        target_(std::move(target)),
+        root_(std::move(root)) {}
+  ~LocalWriter() override {
+    if (!is_committed_) ::unlink(unfinished_.c_str());
+  }
+
+  Status write(std::string_view data) override {
+    sha256_.update(data);
+    md5_.update(data);
+    size_bytes_ += data.size();
+    while (!data.empty()) {
+      const ssize_t written = ::write(fd_.get(), data.data(), data.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return status_ = from_errno(errno, "writing a blob");
+      data.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return absl::OkStatus();
+  }
+
+  Result<BlobInfo> commit() override {
+    if (is_committed_) return absl::FailedPreconditionError("the blob is already committed");
+    MIMEO_RETURN_IF_ERROR(status_);  // A write failed: the file is not whole.
+    if (::fsync(fd_.get()) != 0) return from_errno(errno, "syncing a blob");
+    MIMEO_RETURN_IF_ERROR(move_into_place());
+    is_committed_ = true;
+    BlobInfo info;
+    info.size_bytes = size_bytes_;
+    info.sha256_hex = to_hex(sha256_.finish());
+    info.md5_hex = to_hex(md5_.finish());
+    return info;
+  }
+
+ private:
+  // The parent may be removed as empty by a remove() at the same time: then make it again.
+  Status move_into_place() {
+    const fs::path parent = target_.parent_path();
+    bool is_new = false;
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      std::error_code error;
+      if (fs::create_directories(parent, error)) is_new = true;
+      if (error && error != std::errc::no_such_file_or_directory) {
+        return absl::FailedPreconditionError("a blob is in the way: " + error.message());
+      }
+      if (::rename(unfinished_.c_str(), target_.c_str()) == 0) {
+        return is_new ? sync_up_to_root(parent) : sync_directory(parent);
+      }
+      if (errno == EISDIR || errno == ENOTDIR) {
+        return absl::FailedPreconditionError("blobs under this key are in the way");
+      }
+      if (errno != ENOENT) return from_errno(errno, "naming a blob");
+    }
+    return absl::AbortedError("the blob's directory was removed again and again");
+  }
+
+  Status sync_up_to_root(fs::path at) const {
+    for (; at != root_; at = at.parent_path()) MIMEO_RETURN_IF_ERROR(sync_directory(at));
+    return sync_directory(root_);
+  }
+
+  const Descriptor fd_;
+  const fs::path unfinished_;
+  const fs::path target_;
+  const fs::path root_;
+  crypto::Sha256 sha256_;
+  crypto::Md5 md5_;
+  std::uint64_t size_bytes_ = 0;
+  Status status_;  // Of the first write that failed.
+  bool is_committed_ = false;
+};
+
+class LocalReader final : public BlobReader {
+ public:
+  LocalReader(Descriptor fd, std::uint64_t size_bytes)
+      : fd_(std::move(fd)), size_bytes_(size_bytes) {}
+  [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
+  Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) override {
+    if (offset >= size_bytes_) return std::size_t{0};
+    while (true) {
+      const ssize_t got =
+          ::pread(fd_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR) return from_errno(errno, "reading a blob");
+    }
+  }
+
+ private:
+  const Descriptor fd_;
+  const std::uint64_t size_bytes_;
+};
+
+void remove_old_leftovers(const fs::path& directory) {
+  std::error_code ignored;
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::hours(24);
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    std::error_code error;
+    if (entry.last_write_time(error) < limit && !error) fs::remove(entry.path(), error);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LocalBlobs>> LocalBlobs::open_directory(fs::path directory) {
+  std::error_code error;
+  const fs::path unfinished = directory / kUnfinished;
+  fs::create_directories(unfinished, error);
+  if (error || ::access(unfinished.c_str(), W_OK | X_OK) != 0) {
+    return absl::FailedPreconditionError("cannot write to " + directory.string() + ": " +
+                                         (error ? error.message() : "permission denied"));
+  }
+  remove_old_leftovers(unfinished);
+  return std::unique_ptr<LocalBlobs>(new LocalBlobs(std::move(directory)));
+}
+
+Result<std::unique_ptr<BlobWriter>> LocalBlobs::create(std::string_view key) {
+  MIMEO_RETURN_IF_ERROR(check_key(key));
+  std::string pattern = (directory_ / kUnfinished / "blob-XXXXXX").string();
+  Descriptor fd(::mkostemp(pattern.data(), O_CLOEXEC));
+  if (fd.get() < 0) return from_errno(errno, "making a blob");
+  ::fchmod(fd.get(), 0644);
+  return std::make_unique<LocalWriter>(std::move(fd), pattern, path_of(key), directory_);
+}
+
+Result<std::unique_ptr<BlobReader>> LocalBlobs::open(std::string_view key) {
+  MIMEO_RETURN_IF_ERROR(check_key(key));
+  Descriptor fd(::open(path_of(key).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd.get() < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    return absl::NotFoundError("no blob " + std::string(key));
+  }
+  if (fd.get() < 0) return from_errno(errno, "opening a blob");
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return from_errno(errno, "opening a blob");
+  if (!S_ISREG(info.st_mode)) return absl::NotFoundError("no blob " + std::string(key));
+  return std::make_unique<LocalReader>(std::move(fd), static_cast<std::uint64_t>(info.st_size));
+}
+
+void LocalBlobs::remove_empty_parents(fs::path of) const {
+  for (of = of.parent_path(); of != directory_ && ::rmdir(of.c_str()) == 0;) of = of.parent_path();
+}
+
+Status LocalBlobs::remove(std::string_view key) {
+  MIMEO_RETURN_IF_ERROR(check_key(key));
+  const fs::path path = path_of(key);
+  if (::unlink(path.c_str()) != 0) {
+    // A directory is no blob: there was none of this name.
+    if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR) return absl::OkStatus();
+    return from_errno(errno, "removing a blob");
+  }
+  remove_empty_parents(path);
+  return absl::OkStatus();
+}
+
+Status LocalBlobs::remove_all(std::string_view prefix) {
+  MIMEO_RETURN_IF_ERROR(check_key(prefix));
+  const fs::path path = path_of(prefix);
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return absl::OkStatus();
+  fs::remove_all(path, error);
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return absl::InternalError("removing blobs: " + error.message());
+  }
+  remove_empty_parents(path);
+  return absl::OkStatus();
+}
+
+}  // namespace mimeo::blobs
