@@ -133,7 +133,7 @@ std::string TokenSigner::sign_registry_token(std::string_view issuer, std::strin
   claims["access"] = nlohmann::json::array();
   for (const auto& entry : access) {
     nlohmann::json item;
-    item["type"] = "repository";
+    item["type"] = entry.type;
     item["name"] = entry.repository;
     item["actions"] = entry.actions;
     claims["access"].push_back(std::move(item));
