@@ -1,0 +1,481 @@
+#include "control-plane/hub_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <map>
+#include <thread>
+
+#include "common/crypto/crypto.h"
+#include "common/rpc/link.h"
+#include "common/rpc/server.h"
+#include "control-plane/peer_streams.h"
+#include "control-plane/testing/core_fixture.h"
+#include "proto/event_hub.grpc.pb.h"
+
+namespace mimeo::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Blobs in memory; what the real stores do is tested in common/blobs.
+class MemoryBlobs final : public blobs::BlobStore {
+ public:
+  Result<std::unique_ptr<blobs::BlobWriter>> create(std::string_view key) override {
+    return std::make_unique<Writer>(*this, std::string(key));
+  }
+  Result<std::unique_ptr<blobs::BlobReader>> open(std::string_view key) override {
+    const std::lock_guard lock(mutex_);
+    const auto it = blobs_.find(std::string(key));
+    if (it == blobs_.end()) return absl::NotFoundError("no blob");
+    return std::make_unique<Reader>(it->second);
+  }
+  Status remove(std::string_view) override { return absl::OkStatus(); }
+  Status remove_all(std::string_view) override { return absl::OkStatus(); }
+  void put(const std::string& key, std::string data) {
+    const std::lock_guard lock(mutex_);
+    blobs_[key] = std::move(data);
+  }
+
+ private:
+  class Writer final : public blobs::BlobWriter {
+   public:
+    Writer(MemoryBlobs& blobs, std::string key) : blobs_(blobs), key_(std::move(key)) {}
+    Status write(std::string_view data) override {
+      data_ += data;
+      return absl::OkStatus();
+    }
+    Result<blobs::BlobInfo> commit() override {
+      blobs::BlobInfo info;
+      info.size_bytes = data_.size();
+      blobs_.put(key_, data_);
+      return info;
+    }
+
+   private:
+    MemoryBlobs& blobs_;
+    const std::string key_;
+    std::string data_;
+  };
+  class Reader final : public blobs::BlobReader {
+   public:
+    explicit Reader(std::string data) : data_(std::move(data)) {}
+    std::uint64_t size_bytes() const override { return data_.size(); }
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) override {
+      const std::string part =
+          data_.substr(std::min<std::size_t>(offset, data_.size()), buffer.size());
+      std::copy(part.begin(), part.end(), buffer.begin());
+      return part.size();
+    }
+
+   private:
+    const std::string data_;
+  };
+
+  std::mutex mutex_;
+  std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
+};
+
+// Knows one file.
+class OneFile final : public store::FilesStore {
+ public:
+  store::File file;
+  Status create_file(const store::File&) override { return absl::OkStatus(); }
+  Result<store::File> get_file(store::FileId id, AccountId account, WallTime) override {
+    if (id != file.id || account != file.account) return absl::NotFoundError("no file");
+    return file;
+  }
+  Result<std::vector<store::File>> list_files(AccountId, store::FileId, WallTime,
+                                              std::size_t) override {
+    return std::vector<store::File>{};
+  }
+  Status delete_file(store::FileId, AccountId) override { return absl::OkStatus(); }
+  Result<std::vector<store::File>> list_expired_files(WallTime, std::size_t) override {
+    return std::vector<store::File>{};
+  }
+};
+
+// A worker's end of the Publish stream. Its callbacks run on the test's loop.
+class FakeWorker {
+ public:
+  using Link = rpc::ClientLink<v1::HubFrame, v1::PublishFrame>;
+
+  FakeWorker(TestLoop& loop, v1::EventHub::Stub& stub, const std::string& token) : loop_(loop) {
+    rpc::LinkOptions<v1::HubFrame, v1::PublishFrame> options;
+    options.executor = loop.executor();
+    options.on_frame = [this](v1::HubFrame frame) {
+      for (auto& message : *frame.mutable_messages()) received.push_back(std::move(message));
+    };
+    options.on_closed = [this](Status status) { closed = std::move(status); };
+    link_ = Link::start(
+        std::move(options),
+        [&](auto* context, auto* reactor) { stub.async()->Publish(context, reactor); },
+        [&](grpc::ClientContext& context) { context.AddMetadata("mimeo-worker-token", token); });
+    v1::PublishMessage hello;
+    hello.mutable_hello()->set_worker_id("w");
+    link_->send(std::move(hello));
+  }
+  ~FakeWorker() {
+    link_->close();
+    loop_.drive([&] { return closed.has_value(); });
+  }
+
+  void event(PredictionId id, std::uint64_t seq, v1::Event::Kind kind, const std::string& data) {
+    v1::PublishMessage message;
+    v1::Event& event = *message.mutable_event();
+    event.mutable_id()->set_prediction_id(id.str());
+    event.mutable_id()->set_attempt(1);
+    event.set_seq(seq);
+    event.set_kind(kind);
+    event.set_data(data);
+    link_->send(std::move(message));
+  }
+  void complete(PredictionId id, const std::string& output) {
+    v1::PublishMessage message;
+    v1::Complete& complete = *message.mutable_complete();
+    complete.mutable_id()->set_prediction_id(id.str());
+    complete.mutable_id()->set_attempt(1);
+    complete.set_outcome(v1::OUTCOME_SUCCEEDED);
+    complete.set_output(output);
+    complete.set_logs("all of it\n");
+    complete.set_ran_ms(40);
+    complete.set_since_end_ms(10);
+    link_->send(std::move(message));
+  }
+  template <class Wanted>
+  v1::HubMessage wait_for(Wanted wanted) {
+    loop_.drive([&] { return std::any_of(received.begin(), received.end(), wanted); });
+    return *std::find_if(received.begin(), received.end(), wanted);
+  }
+
+  std::vector<v1::HubMessage> received;
+  std::optional<Status> closed;
+
+ private:
+  TestLoop& loop_;
+  std::shared_ptr<Link> link_;
+};
+
+// One control plane's event hub with its gRPC server.
+struct HubEnd {
+  HubEnd(TestLoop& loop, CorePlane& plane, store::MemoryStore& store, store::FilesStore& files,
+         blobs::BlobStore& blobs, const Clock& clock, Random& random) {
+    HubServiceOptions options;
+    options.external_url = "https://mimeo.example";
+    HubServiceParts parts{*plane.hub, plane.committer, store,  files,         store, blobs,
+                          pool,       clock,           random, plane.metrics, {}};
+    parts.pull_token = [](const std::string& repository) {
+      PullGrant grant;
+      grant.registry = "localhost:5000";
+      grant.token = "pull " + repository;
+      grant.lifetime = 300s;
+      return grant;
+    };
+    service = make_hub_service(loop.executor(), std::move(parts), std::move(options));
+    server = std::make_unique<rpc::RpcServer>(rpc::RpcServerOptions{},
+                                              std::vector<grpc::Service*>{service->service()});
+    EXPECT_TRUE(server->start().ok());
+    stub = v1::EventHub::NewStub(rpc::make_channel(server->address()));
+  }
+  BlockingPool pool{2};
+  std::unique_ptr<HubService> service;
+  std::unique_ptr<rpc::RpcServer> server;
+  std::unique_ptr<v1::EventHub::Stub> stub;
+};
+
+class HubServiceTest : public CoreTest {
+ protected:
+  HubServiceTest() {
+    EXPECT_TRUE(store_.create_worker_token(crypto::sha256("good"), "w", 1).ok());
+    end_ = make_end(*plane_);
+  }
+  ~HubServiceTest() override { stop(*end_); }
+
+  std::unique_ptr<HubEnd> make_end(CorePlane& plane) {
+    return std::make_unique<HubEnd>(loop_, plane, store_, files_, blobs_, clock_, random_);
+  }
+  void stop(HubEnd& end) {
+    std::thread stopping([&] { end.server->stop(0ms); });
+    bool is_stopped = false;
+    std::thread told([&] {
+      stopping.join();
+      boost::asio::post(loop_.executor(), [&] { is_stopped = true; });
+    });
+    loop_.drive([&] { return is_stopped; });
+    told.join();
+    loop_.run(stopped(end.service.get()));
+  }
+  static boost::asio::awaitable<bool> stopped(HubService* service) {
+    co_await service->stop();
+    co_return true;
+  }
+  static boost::asio::awaitable<bool> stopped_peers(PeerStreams* peers) {
+    co_await peers->stop();
+    co_return true;
+  }
+  static bool is_flush(const v1::HubMessage& message) { return message.has_flush(); }
+  static bool is_completed(const v1::HubMessage& message) { return message.has_completed(); }
+  static bool is_live_flush(const v1::HubMessage& message) {
+    return message.has_flush() && message.flush().live();
+  }
+
+  // Calls from a thread of their own while the loop runs.
+  template <class Call>
+  grpc::Status call(Call work, const std::string& token = "good") {
+    grpc::Status status;
+    bool is_done = false;
+    std::thread thread([&] {
+      grpc::ClientContext context;
+      context.AddMetadata("mimeo-worker-token", token);
+      status = work(context);
+      boost::asio::post(loop_.executor(), [&] { is_done = true; });
+    });
+    loop_.drive([&] { return is_done; });
+    thread.join();
+    return status;
+  }
+  grpc::Status fetch(const std::string& id, const std::string& url, std::string* out,
+                     const std::string& token = "good") {
+    return call(
+        [&](grpc::ClientContext& context) {
+          v1::FetchInputRequest request;
+          request.set_prediction_id(id);
+          request.set_url(url);
+          const auto reader = end_->stub->FetchInput(&context, request);
+          v1::Chunk chunk;
+          while (reader->Read(&chunk)) *out += chunk.data();
+          return reader->Finish();
+        },
+        token);
+  }
+
+  MemoryBlobs blobs_;
+  OneFile files_;
+  std::unique_ptr<HubEnd> end_;
+};
+
+TEST_F(HubServiceTest, EventsReachReadersAndTheResultIsCommittedAndAnswered) {
+  const auto created = create_assigned();
+  FakeWorker worker(loop_, *end_->stub, "good");
+  auto waiting = loop_.start(plane_->intake->wait(created.id, 1min));
+  const auto reader = plane_->hub->subscribe(created.id, 0, 0);
+  worker.event(created.id, 1, v1::Event::KIND_STARTED, "");
+  worker.event(created.id, 2, v1::Event::KIND_OUTPUT, "\"a\"");
+  worker.complete(created.id, "[\"a\"]");
+  const auto reply = worker.wait_for(is_completed);
+  EXPECT_EQ(reply.completed().result(), v1::CompleteReply::RESULT_COMMITTED);
+  EXPECT_TRUE(loop_.finish(waiting));
+  const auto view = *loop_.run(plane_->intake->view(created.id, 0));
+  EXPECT_EQ(view.output, "[\"a\"]");
+  EXPECT_EQ(view.logs, "all of it\n");
+  EXPECT_GE(*view.started_at, view.created_at);
+  const auto events = loop_.run(reader->next(0ms));
+  ASSERT_TRUE(events.has_value());
+  EXPECT_EQ(events->back().kind, EventKind::kDone);
+  EXPECT_EQ(events->size(), 3U);
+}
+
+TEST_F(HubServiceTest, TimesComeFromTheWorkersDurations) {
+  const auto created = create_assigned();
+  clock_.advance(1s);
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.complete(created.id, "1");
+  worker.wait_for(is_completed);
+  const auto row = stored(created.id);
+  EXPECT_EQ(*row.completed_at, clock_.now() - 10ms);
+  EXPECT_EQ(*row.started_at, clock_.now() - 50ms);
+}
+
+TEST_F(HubServiceTest, AResultThatIsSentAgainIsAnsweredAgain) {
+  const auto created = create_assigned();
+  {
+    FakeWorker worker(loop_, *end_->stub, "good");
+    worker.complete(created.id, "1");
+    worker.wait_for(is_completed);
+  }
+  FakeWorker again(loop_, *end_->stub, "good");
+  again.complete(created.id, "1");
+  EXPECT_EQ(again.wait_for(is_completed).completed().result(),
+            v1::CompleteReply::RESULT_ALREADY_SAME);
+}
+
+TEST_F(HubServiceTest, AWorkerWithoutAGoodTokenIsRefused) {
+  FakeWorker worker(loop_, *end_->stub, "bad");
+  loop_.drive([&] { return worker.closed.has_value(); });
+  EXPECT_TRUE(absl::IsUnauthenticated(*worker.closed)) << *worker.closed;
+}
+
+TEST_F(HubServiceTest, AReaderMakesTheWorkerFlushAtOnceUntilItLeaves) {
+  const auto created = create_assigned();
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.event(created.id, 1, v1::Event::KIND_LOG, "x");
+  loop_.drive([&] { return plane_->hub->state(created.id).has_value(); });
+  auto reader = plane_->hub->subscribe(created.id, 0, 0);
+  const auto flush = worker.wait_for(is_live_flush);
+  EXPECT_EQ(flush.flush().id().prediction_id(), created.id.str());
+  EXPECT_EQ(flush.flush().resume_after(), 1U);
+  worker.received.clear();
+  reader.reset();
+  EXPECT_FALSE(worker.wait_for(is_flush).flush().live());
+}
+
+TEST_F(HubServiceTest, AReaderThatCameBeforeTheFirstEventIsToldToTheWorker) {
+  const auto created = create_assigned();
+  const auto reader = plane_->hub->subscribe(created.id, 0, 0);
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.event(created.id, 1, v1::Event::KIND_STARTED, "");
+  worker.wait_for(is_live_flush);
+}
+
+TEST_F(HubServiceTest, AHubThatLostItsMemoryHasTheWorkerSendAgain) {
+  const auto created = create_assigned();
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.event(created.id, 57, v1::Event::KIND_OUTPUT, "\"late\"");
+  EXPECT_EQ(worker.wait_for(is_flush).flush().resume_after(), 0U);
+  for (std::uint64_t seq = 1; seq <= 57; ++seq) {
+    worker.event(created.id, seq, v1::Event::KIND_OUTPUT, std::to_string(seq));
+  }
+  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack() && m.ack().seq() == 57; });
+  EXPECT_EQ(plane_->hub->state(created.id)->outputs.size(), 57U);
+}
+
+TEST_F(HubServiceTest, WhenResultsCannotBeCommittedTheStreamEndsSoThatTheyComeAgain) {
+  stop(*end_);
+  committer_options_.retry.total = 1ms;
+  restart_plane();
+  end_ = make_end(*plane_);
+  const auto created = create_assigned();
+  plane_->predictions.before_finish = [](auto) { return absl::UnavailableError("down"); };
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.complete(created.id, "1");
+  loop_.drive([&] { return worker.closed.has_value(); });
+  EXPECT_TRUE(absl::IsUnavailable(*worker.closed));
+}
+
+TEST_F(HubServiceTest, DrainSendsWorkersElsewhere) {
+  FakeWorker worker(loop_, *end_->stub, "good");
+  const auto created = create_assigned();
+  worker.event(created.id, 1, v1::Event::KIND_LOG, "x");
+  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack(); });
+  end_->service->drain();
+  loop_.drive([&] { return worker.closed.has_value(); });
+  EXPECT_TRUE(absl::IsUnavailable(*worker.closed));
+}
+
+TEST_F(HubServiceTest, AWorkerFetchesTheWholeInput) {
+  IntakeRequest wanted = request();
+  wanted.input = "{\"text\":\"" + std::string(600'000, 'x') + "\"}";
+  wanted.public_input = "{}";
+  const auto created = *loop_.run(plane_->intake->create(wanted));
+  std::string got;
+  EXPECT_TRUE(fetch(created.id.str(), "", &got).ok());
+  EXPECT_EQ(got, wanted.input);
+}
+
+TEST_F(HubServiceTest, AWorkerFetchesAnUploadedFileOfTheSameAccountOnly) {
+  files_.file.id = ids_.next();
+  files_.file.account = account_.id;
+  blobs_.put(files_.file.blob_key(), "content");
+  const auto created = create();
+  const std::string url = "https://mimeo.example/v1/files/" + files_.file.id.str();
+  std::string got;
+  EXPECT_TRUE(fetch(created.id.str(), url, &got).ok());
+  EXPECT_TRUE(fetch(created.id.str(), url + "/download?x=1", &got).ok());
+  EXPECT_EQ(got, "contentcontent");
+  files_.file.account = account_.id + 1;
+  EXPECT_EQ(fetch(created.id.str(), url, &got).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(fetch(created.id.str(), "https://elsewhere.example/x", &got).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(fetch(created.id.str(), url, &got, "bad").error_code(),
+            grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(HubServiceTest, AStoredOutputGetsAPublicUrlThatItsWorkersCanReadBack) {
+  const auto created = create();
+  v1::StoredOutput stored_output;
+  const std::string content(300'000, 'p');
+  const grpc::Status status = call([&](grpc::ClientContext& context) {
+    const auto writer = end_->stub->StoreOutput(&context, &stored_output);
+    v1::Chunk chunk;
+    chunk.mutable_head()->mutable_id()->set_prediction_id(created.id.str());
+    chunk.mutable_head()->set_filename("dir/out 1.png");
+    chunk.set_data(content.substr(0, 100'000));
+    writer->Write(chunk);
+    chunk.clear_head();
+    chunk.set_data(content.substr(100'000));
+    writer->Write(chunk);
+    writer->WritesDone();
+    return writer->Finish();
+  });
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(stored_output.size_bytes(), content.size());
+  EXPECT_TRUE(stored_output.url().starts_with("https://mimeo.example/delivery/"));
+  EXPECT_TRUE(stored_output.url().ends_with("/out%201.png")) << stored_output.url();
+  std::string got;
+  EXPECT_TRUE(fetch(created.id.str(), stored_output.url(), &got).ok());
+  EXPECT_EQ(got, content);
+}
+
+TEST_F(HubServiceTest, APullTokenComesFromTheRegistrysPart) {
+  v1::PullTokenReply reply;
+  v1::PullTokenRequest request;
+  request.set_repository("acme/hello");
+  const auto ask = [&](grpc::ClientContext& context) {
+    return end_->stub->PullToken(&context, request, &reply);
+  };
+  EXPECT_TRUE(call(ask).ok());
+  EXPECT_EQ(reply.token(), "pull acme/hello");
+  EXPECT_EQ(reply.expires_in_s(), 300U);
+  EXPECT_EQ(call(ask, "bad").error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(HubServiceTest, AClientOfAnotherControlPlaneReadsTheSameEvents) {
+  const ReplicaId first = ids_.next();
+  const ReplicaId second = ids_.next();
+  store::Replica replica;
+  replica.id = first;
+  replica.addr = end_->server->address();
+  ASSERT_TRUE(store_.heartbeat_replica(replica, 1h).ok());
+  replica.id = second;
+  replica.addr = "127.0.0.1:1";
+  ASSERT_TRUE(store_.heartbeat_replica(replica, 1h).ok());
+
+  const auto other = make_plane();
+  PeerStreamsOptions options;
+  options.replica = second;
+  options.refresh_every = 10ms;
+  const auto peers = make_peer_streams(loop_.executor(), end_->pool, store_, *other->hub,
+                                       other->watch, clock_, options);
+  peers->start();
+
+  const auto created = create_assigned();
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.event(created.id, 1, v1::Event::KIND_STARTED, "");
+  worker.event(created.id, 2, v1::Event::KIND_OUTPUT, "\"a\"");
+  const auto reader = other->hub->subscribe(created.id, 0, 0);
+  std::vector<HubEvent> got;
+  const auto read_until = [&](std::size_t count) {
+    while (got.size() < count) {
+      const auto events = loop_.run(reader->next(10s));
+      ASSERT_TRUE(events && !events->empty());
+      got.insert(got.end(), events->begin(), events->end());
+    }
+  };
+  read_until(2);
+  worker.wait_for(is_live_flush);  // Someone far away reads: flush at once.
+  worker.event(created.id, 3, v1::Event::KIND_OUTPUT, "\"b\"");
+  read_until(3);
+  EXPECT_EQ(got[2].data, "\"b\"");
+  worker.complete(created.id, "[\"a\",\"b\"]");
+  read_until(4);
+  EXPECT_EQ(got[3].kind, EventKind::kDone);
+  EXPECT_EQ(got[3].data, "succeeded");
+
+  other->tasks.cancel();
+  loop_.drive([&] { return other->tasks.size() == 0; });
+  loop_.run(stopped_peers(peers.get()));
+}
+
+}  // namespace
+}  // namespace mimeo::control
