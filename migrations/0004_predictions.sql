@@ -57,7 +57,7 @@ CREATE TABLE active (
   cancel_at timestamptz
 ) WITH (
   -- No index but the primary key: every update stays in its page (HOT).
-  fillfactor = 60, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000,
+  fillfactor = 45, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000,
   autovacuum_vacuum_cost_delay = 0
 );
 COMMENT ON TABLE active IS 'One row per prediction that is not terminal; deleted in the transaction that inserts its result.';

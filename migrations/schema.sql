@@ -87,7 +87,7 @@ CREATE TABLE public.active (
     started_at timestamp with time zone,
     cancel_at timestamp with time zone
 )
-WITH (fillfactor='60', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+WITH (fillfactor='45', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
 COMMENT ON TABLE public.active IS 'One row per prediction that is not terminal; deleted in the transaction that inserts its result.';
 

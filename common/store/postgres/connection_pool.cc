@@ -5,12 +5,15 @@
 namespace mimeo::store {
 
 Connection::Connection(const PostgresOptions& options) : raw_(options.conninfo) {
-  // Plans are made once per connection and do not depend on statistics: every statement on a large
-  // table goes by its key, and must still do so when its plan was made while the table was empty.
-  // Generic plans also spare planning over all partitions at each call.
+  // Plans are made once per connection and do not depend on statistics: every statement of ours
+  // goes by keys, a nested loop of look-ups, and must still do so when its plan was made while a
+  // table was empty and any other way looked as good. Generic plans also spare planning over all
+  // partitions at each call.
   pqxx::nontransaction session(raw_);
   session.exec(absl::StrCat(
-      "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;"
+      "SET plan_cache_mode = force_generic_plan; SET jit = off;"
+      "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+      "SET enable_material = off;"
       "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex';"
       "SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';"
       "SET idle_in_transaction_session_timeout = '10s';"

@@ -47,8 +47,9 @@ WITH i AS MATERIALIZED (
   ON CONFLICT (id) DO NOTHING
   RETURNING id
 ), n AS MATERIALIZED (
-  SELECT i.*, f.cell IS NOT NULL AS is_granted
-  FROM i JOIN p USING (id) LEFT JOIN f ON f.cell = i.fence_cell AND f.epoch = i.fence_epoch
+  -- Hashed subplans, not joins: joins of ours are always nested loops (see connection_pool.cc).
+  SELECT i.*, COALESCE((fence_cell, fence_epoch) IN (SELECT cell, epoch FROM f), false) AS is_granted
+  FROM i WHERE (id IN (SELECT id FROM p)) IS TRUE
 ), a AS (
   INSERT INTO active (id, cell_id, target_id, account_id, model_id, version_id, release, prio,
     retry_policy, webhook_events, is_training, created_at, deadline_at, run_limit_ms,
@@ -106,11 +107,10 @@ WITH f AS MATERIALIZED (
   WHERE a.st = 1 AND a.attempt = i.expected_attempt + 1 AND a.instance_id = i.instance_id
     AND a.worker_id = i.worker_id AND a.incarnation = i.incarnation AND (SELECT holds FROM f)
 )
-SELECT f.holds, d.*, c.body
-FROM f LEFT JOIN d ON true
-LEFT JOIN LATERAL (
+SELECT f.holds, d.*, (
   SELECT body FROM payloads
-  WHERE id = d.id AND kind = 0 AND id BETWEEN $10::uuid AND $11::uuid) AS c ON true)sql"};
+  WHERE id = d.id AND kind = 0 AND id BETWEEN $10::uuid AND $11::uuid)
+FROM f LEFT JOIN d ON true)sql"};
 
 // T4. Returns the ids that changed.
 inline constexpr Statement kMarkStarted{"active_mark_started", R"sql(
@@ -173,12 +173,16 @@ WITH i AS MATERIALIZED (
 )
 SELECT id FROM r)sql"};
 
-// Why a finish changed nothing. $2, $3 bound the ids.
+// Why a finish changed nothing. $2, $3 bound the ids; OFFSET 0 keeps each id a look-up of its own
+// instead of one scan between the bounds.
 inline constexpr Statement kWhyNotFinished{"results_why_not", R"sql(
-SELECT i.id, p.id IS NOT NULL, r.attempt, r.status
+SELECT i.id,
+  EXISTS (SELECT FROM predictions WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0),
+  r.attempt, r.status
 FROM unnest($1::uuid[]) AS i(id)
-LEFT JOIN predictions AS p ON p.id = i.id AND p.id BETWEEN $2::uuid AND $3::uuid
-LEFT JOIN results AS r ON r.id = i.id AND r.id BETWEEN $2::uuid AND $3::uuid)sql"};
+LEFT JOIN LATERAL (
+  SELECT attempt, status FROM results
+  WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0) AS r ON true)sql"};
 
 // T6. $1, $2: the fence. One row with a null id when nothing changed.
 inline constexpr Statement kRequeue{"active_requeue", R"sql(

@@ -6,8 +6,10 @@
 
 namespace mimeo::store {
 
-// Everything that a PredictionView shows, of the ids $1 in their order; $2, $3 bound them. One
-// statement, so that `active` and `results` are read at the same moment.
+// Everything that a PredictionView shows, of the ids $1 in their order; $2, $3 bound them, so that
+// only their partitions are opened, and OFFSET 0 keeps each id a look-up of its own instead of one
+// scan between the bounds. One statement, so that `active` and `results` are read at the same
+// moment.
 inline constexpr Statement kViews{"predictions_view", R"sql(
 SELECT p.id, p.account_id, p.target_id, mo.username, m.name,
   COALESCE(a.version_id, r.version_id, p.version_id), dw.username, d.name,
@@ -17,9 +19,13 @@ SELECT p.id, p.account_id, p.target_id, mo.username, m.name,
   r.status, r.attempt, r.started_at, r.completed_at, r.error, r.metrics,
   c.input, c.public_input, c.output, c.logs
 FROM unnest($1::uuid[]) WITH ORDINALITY AS i(id, n)
-JOIN predictions AS p ON p.id = i.id AND p.id BETWEEN $2::uuid AND $3::uuid
+JOIN LATERAL (
+  SELECT * FROM predictions WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0
+) AS p ON true
 LEFT JOIN active AS a ON a.id = i.id
-LEFT JOIN results AS r ON r.id = i.id AND r.id BETWEEN $2::uuid AND $3::uuid
+LEFT JOIN LATERAL (
+  SELECT * FROM results WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0
+) AS r ON true
 LEFT JOIN LATERAL (
   SELECT min(body) FILTER (WHERE kind = 0) AS input, min(body) FILTER (WHERE kind = 1) AS output,
     min(body) FILTER (WHERE kind = 2) AS logs, min(body) FILTER (WHERE kind = 3) AS public_input
