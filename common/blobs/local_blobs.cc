@@ -157,6 +157,8 @@ void remove_old_leftovers(const fs::path& directory) {
 
 Result<std::unique_ptr<LocalBlobs>> LocalBlobs::open_directory(fs::path directory) {
   std::error_code error;
+  directory = fs::absolute(directory, error).lexically_normal();
+  if (!directory.has_filename()) directory = directory.parent_path();  // "x/": parents never match.
   const fs::path unfinished = directory / kUnfinished;
   fs::create_directories(unfinished, error);
   if (error || ::access(unfinished.c_str(), W_OK | X_OK) != 0) {

@@ -39,6 +39,13 @@ std::size_t files_under(const fs::path& path) {
   return count;
 }
 
+TEST(LocalBlobs, TheDirectoryMayBeSpelledInAnyWay) {
+  auto store = LocalBlobs::open_directory(directories.next() / "." / "").value();
+  ASSERT_TRUE(store->create("a/b").value()->commit().ok());
+  EXPECT_TRUE(store->open("a/b").ok());
+  EXPECT_TRUE(store->remove("a/b").ok());
+}
+
 TEST(LocalBlobs, LeavesNothingBehindWithoutCommit) {
   const fs::path path = directories.next();
   auto store = LocalBlobs::open_directory(path).value();
