@@ -1,0 +1,83 @@
+#include "control-plane/http/authenticator.h"
+
+#include <gtest/gtest.h>
+
+#include "common/crypto/crypto.h"
+#include "common/store/memory/memory_store.h"
+#include "control-plane/testing/test_loop.h"
+
+namespace mimeo::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+class AuthenticatorTest : public ::testing::Test {
+ protected:
+  AuthenticatorTest() {
+    store::Account account;
+    account.username = "acme";
+    account_ = *store_.create_account(account);
+    token_ = add_token("secret", std::nullopt);
+  }
+  store::Token add_token(std::string_view text, std::optional<WallTime> expires_at) {
+    store::Token token;
+    token.account = account_.id;
+    token.hash = crypto::sha256(text);
+    token.expires_at = expires_at;
+    return *store_.create_token(token);
+  }
+  // The account's name, or the status word.
+  std::string who(const std::string& token) {
+    auto owner = loop_.run(authenticator_.authenticate(token));
+    if (!owner.ok()) return absl::StatusCodeToString(owner.status().code());
+    return (*owner)->account.username;
+  }
+
+  TestLoop loop_;
+  FakeClock clock_;
+  BlockingPool pool_{1};
+  store::MemoryStore store_{clock_};
+  store::Account account_;
+  store::Token token_;
+  Authenticator authenticator_{store_, pool_, clock_};
+};
+
+TEST_F(AuthenticatorTest, KnowsTheOwnerOfAToken) {
+  EXPECT_EQ(who("secret"), "acme");
+  EXPECT_EQ(who("secret"), "acme");
+  EXPECT_EQ(who("other"), "UNAUTHENTICATED");
+  EXPECT_EQ(who(std::string(10'000, 'x')), "UNAUTHENTICATED");
+}
+
+TEST_F(AuthenticatorTest, ADisabledTokenIsRefusedWithinASecond) {
+  EXPECT_EQ(who("secret"), "acme");
+  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  clock_.advance(1s);
+  EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
+}
+
+TEST_F(AuthenticatorTest, AnExpiredTokenIsRefusedAtOnce) {
+  add_token("short", clock_.now() + 500ms);
+  EXPECT_EQ(who("short"), "acme");
+  clock_.advance(500ms);
+  EXPECT_EQ(who("short"), "UNAUTHENTICATED");
+}
+
+TEST_F(AuthenticatorTest, ATokenThatWasJustMadeWorksWithinASecond) {
+  EXPECT_EQ(who("new"), "UNAUTHENTICATED");
+  add_token("new", std::nullopt);
+  clock_.advance(1s);
+  EXPECT_EQ(who("new"), "acme");
+}
+
+TEST(TokenIn, BothSchemesCount) {
+  EXPECT_EQ(token_in("Bearer abc"), "abc");
+  EXPECT_EQ(token_in("token  abc "), "abc");
+  EXPECT_EQ(token_in("TOKEN abc"), "abc");
+  for (const char* text : {"", "Bearer", "Bearer ", "Basic abc", "abc"}) {
+    EXPECT_FALSE(token_in(text).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace mimeo::control

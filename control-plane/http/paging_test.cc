@@ -1,0 +1,56 @@
+#include "control-plane/http/paging.h"
+
+#include <gtest/gtest.h>
+
+namespace mimeo::control {
+namespace {
+
+TEST(Cursor, ComesBackAsItWas) {
+  for (const PageDirection direction : {PageDirection::kForward, PageDirection::kBackward}) {
+    const auto decoded = decode_cursor(encode_cursor({direction, "a b&c=ü"}));
+    ASSERT_TRUE(decoded.ok());
+    EXPECT_EQ(decoded->direction, direction);
+    EXPECT_EQ(decoded->position, "a b&c=ü");
+  }
+}
+
+TEST(Cursor, LooksAsClientsKnowIt) {
+  EXPECT_EQ(encode_cursor({PageDirection::kForward, "x"}), "cD14");  // base64 of "p=x".
+}
+
+TEST(Cursor, GarbageIsRefused) {
+  for (const char* text : {"!", "eA==", "cD0=", "cj0xJg==", "cD0lenA="}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(decode_cursor(text).status())) << text;
+  }
+  EXPECT_FALSE(parse_time_position("12x").ok());
+  EXPECT_FALSE(parse_row_position("12").ok());
+  EXPECT_FALSE(parse_row_position("12.x").ok());
+}
+
+TEST(Cursor, PositionsInTimeComeBackExactly) {
+  const WallTime at{std::chrono::microseconds(1'700'000'000'123'456)};
+  EXPECT_EQ(*parse_time_position(time_position(at)), at);
+  const auto row = *parse_row_position(row_position(at, 42));
+  EXPECT_EQ(row.first, at);
+  EXPECT_EQ(row.second, 42);
+}
+
+TEST(PageLinks, KeepTheFiltersAndReplaceTheCursor) {
+  http::RequestHead head;
+  head.query = {
+      {"source", "web"}, {"cursor", "old"}, {"created_after", "2026-01-01T00:00:00+01:00"}};
+  const PageLinks links("https://m.example/v1/predictions", head);
+  EXPECT_EQ(links.to({PageDirection::kForward, "x"}),
+            "https://m.example/v1/predictions?source=web&created_after="
+            "2026-01-01T00%3A00%3A00%2B01%3A00&cursor=cD14");
+}
+
+TEST(Page, AlwaysHasItsThreeKeys) {
+  EXPECT_EQ(page_json(std::nullopt, std::nullopt, {}),
+            R"({"next":null,"previous":null,"results":[]})");
+  EXPECT_EQ(page_json("https://x/?a=1", std::nullopt, {"{}", "1"}),
+            R"({"next":"https://x/?a=1","previous":null,"results":[{},1]})");
+}
+
+}  // namespace
+}  // namespace mimeo::control
