@@ -23,6 +23,7 @@
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
 #include "control-plane/prediction_intake.h"
+#include "control-plane/scheduler_client.h"
 
 namespace mimeo::control {
 
@@ -47,6 +48,7 @@ struct ApiParts {
   blobs::BlobStore& blobs;
   PredictionIntake& intake;
   EventHub& hub;
+  SchedulerClient& scheduler;  // Told of changed targets: a hint.
   BlockingPool& pool;
   const Clock& clock;
   Random& random;

@@ -33,7 +33,9 @@ std::string BodyFields::required_text(const char* name) {
     add_problem(name, kMissing);
     return {};
   }
-  return text(name).value_or("");
+  const std::optional<std::string> value = text(name);
+  if (value && value->empty()) add_problem(name, kMissing);
+  return value.value_or("");
 }
 
 std::optional<std::string> BodyFields::text(const char* name) {

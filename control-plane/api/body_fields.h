@@ -22,7 +22,7 @@ class BodyFields {
   static Result<BodyFields> parse(std::string_view body);
 
   // The field; notes a problem when it is missing (required_*) or of another type. Null counts as
-  // missing.
+  // missing, as does a required text that is empty.
   std::string required_text(const char* name);
   std::optional<std::string> text(const char* name);
   // Within [low, high].

@@ -61,6 +61,30 @@ void check_bounds(BodyFields& fields, std::int32_t low, std::int32_t high) {
   }
 }
 
+// The body's own fields, apart from model and version.
+store::Deployment deployment_of(BodyFields& fields, const store::Account& account,
+                                const std::vector<Hardware>& hardware) {
+  store::Deployment deployment;
+  deployment.owner_id = account.id;
+  deployment.owner = account.username;
+  deployment.name = fields.required_text("name");
+  if (deployment.name.starts_with(account.username + "/")) {
+    deployment.name.erase(0, account.username.size() + 1);  // As people type it.
+  }
+  if (const Status name = check_name(deployment.name); !deployment.name.empty() && !name.ok()) {
+    fields.add_problem("name", message_of(name));
+  }
+  store::Release& release = deployment.current;
+  release.number = 1;
+  release.created_by = account.id;
+  release.sku = fields.required_text("hardware");
+  if (!release.sku.empty()) check_sku(fields, release.sku, hardware);
+  release.min_instances = fields.required_integer("min_instances", 0, kHighestMin);
+  release.max_instances = fields.required_integer("max_instances", 0, kHighestMax);
+  if (fields.problems().empty()) check_bounds(fields, release.min_instances, release.max_instances);
+  return deployment;
+}
+
 // Cancels what is queued or runs, after max_instances became 0.
 boost::asio::awaitable<void> cancel_all(Api* api, store::PredictionFilter filter) {
   while (true) {
@@ -107,42 +131,19 @@ Answer create_deployment(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
   MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const std::vector<Hardware>> hardware,
                             co_await api.reader.hardware());
-  const store::Account& account = call.account();
-  store::Deployment deployment;
-  deployment.owner_id = account.id;
-  deployment.owner = account.username;
-  deployment.name = fields.required_text("name");
-  if (deployment.name.starts_with(account.username + "/")) {
-    deployment.name.erase(0, account.username.size() + 1);  // As people type it.
-  }
+  store::Deployment deployment = deployment_of(fields, call.account(), *hardware);
   const std::string model = fields.required_text("model");
   const std::string version_text = fields.required_text("version");
-  deployment.current.sku = fields.required_text("hardware");
-  deployment.current.min_instances = fields.required_integer("min_instances", 0, kHighestMin);
-  deployment.current.max_instances = fields.required_integer("max_instances", 0, kHighestMax);
-  if (const Status name = check_name(deployment.name); !deployment.name.empty() && !name.ok()) {
-    fields.add_problem("name", message_of(name));
-  }
-  if (!deployment.current.sku.empty()) check_sku(fields, deployment.current.sku, *hardware);
-  if (fields.problems().empty()) {
-    check_bounds(fields, deployment.current.min_instances, deployment.current.max_instances);
-  }
   std::shared_ptr<const KnownVersion> version;
   if (!model.empty() && !version_text.empty()) {
     MIMEO_CO_ASSIGN_OR_RETURN(
-        version, co_await check_version(api, &fields, version_text, model, account.id));
+        version, co_await check_version(api, &fields, version_text, model, call.viewer()));
   }
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
-  // A required text that is there but empty.
-  if (version == nullptr || deployment.name.empty() || deployment.current.sku.empty()) {
-    co_return problem::bad_request("name, model, version and hardware must not be empty");
-  }
   deployment.model = version->model.id;
   deployment.model_owner = version->model.owner;
   deployment.model_name = version->model.name;
   deployment.current.version = version->version.id;
-  deployment.current.number = 1;
-  deployment.current.created_by = account.id;
   deployment.created_at = deployment.current.created_at = api.parts.clock.now();
   auto write = [catalog = &api.parts.catalog, deployment] {
     return catalog->create_deployment(deployment);
@@ -153,6 +154,7 @@ Answer create_deployment(Api& api, Call& call) {
   }
   if (!created.ok()) co_return created.status();
   api.reader.forget_deployment(created->owner, created->name);
+  api.parts.scheduler.target_changed(created->target);
   MIMEO_CO_ASSIGN_OR_RETURN(std::string text, co_await show(api, *std::move(created)));
   co_return json_response(200, std::move(text));
 }
@@ -194,6 +196,7 @@ Answer update_deployment(Api& api, Call& call) {
   };
   MIMEO_CO_ASSIGN_OR_RETURN(store::Deployment after, co_await api.parts.pool.run(std::move(write)));
   api.reader.forget_deployment(after.owner, after.name);
+  api.parts.scheduler.target_changed(after.target);
   if (after.current.max_instances == 0 && before.current.max_instances != 0) {
     store::PredictionFilter filter;
     filter.account = call.viewer();
@@ -218,6 +221,7 @@ Answer delete_deployment(Api& api, Call& call) {
   }
   if (!deleted.ok()) co_return deleted;
   api.reader.forget_deployment(deployment.owner, deployment.name);
+  api.parts.scheduler.target_changed(deployment.target);
   co_return empty_response(204);
 }
 
