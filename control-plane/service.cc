@@ -281,7 +281,7 @@ void Service::State::start_front(std::string hub_addr) {
 
   api = std::make_unique<Api>(parts.executor,
                               ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, api_pool, clock, parts.random},
+                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
                               api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
