@@ -12,14 +12,150 @@
 #include "common/rpc/server.h"
 #include "control-plane/peer_streams.h"
 #include "control-plane/testing/core_fixture.h"
-#include "control-plane/testing/fake_files.h"
-#include "control-plane/testing/fake_worker.h"
 #include "proto/event_hub.grpc.pb.h"
 
 namespace mimeo::control {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Blobs in memory; what the real stores do is tested in common/blobs.
+class MemoryBlobs final : public blobs::BlobStore {
+ public:
+  Result<std::unique_ptr<blobs::BlobWriter>> create(std::string_view key) override {
+    return std::make_unique<Writer>(*this, std::string(key));
+  }
+  Result<std::unique_ptr<blobs::BlobReader>> open(std::string_view key) override {
+    const std::lock_guard lock(mutex_);
+    const auto it = blobs_.find(std::string(key));
+    if (it == blobs_.end()) return absl::NotFoundError("no blob");
+    return std::make_unique<Reader>(it->second);
+  }
+  Status remove(std::string_view) override { return absl::OkStatus(); }
+  Status remove_all(std::string_view) override { return absl::OkStatus(); }
+  void put(const std::string& key, std::string data) {
+    const std::lock_guard lock(mutex_);
+    blobs_[key] = std::move(data);
+  }
+
+ private:
+  class Writer final : public blobs::BlobWriter {
+   public:
+    Writer(MemoryBlobs& blobs, std::string key) : blobs_(blobs), key_(std::move(key)) {}
+    Status write(std::string_view data) override {
+      data_ += data;
+      return absl::OkStatus();
+    }
+    Result<blobs::BlobInfo> commit() override {
+      blobs::BlobInfo info;
+      info.size_bytes = data_.size();
+      blobs_.put(key_, data_);
+      return info;
+    }
+
+   private:
+    MemoryBlobs& blobs_;
+    const std::string key_;
+    std::string data_;
+  };
+  class Reader final : public blobs::BlobReader {
+   public:
+    explicit Reader(std::string data) : data_(std::move(data)) {}
+    std::uint64_t size_bytes() const override { return data_.size(); }
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) override {
+      const std::string part =
+          data_.substr(std::min<std::size_t>(offset, data_.size()), buffer.size());
+      std::copy(part.begin(), part.end(), buffer.begin());
+      return part.size();
+    }
+
+   private:
+    const std::string data_;
+  };
+
+  std::mutex mutex_;
+  std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
+};
+
+// Knows one file.
+class OneFile final : public store::FilesStore {
+ public:
+  store::File file;
+  Status create_file(const store::File&) override { return absl::OkStatus(); }
+  Result<store::File> get_file(store::FileId id, AccountId account, WallTime) override {
+    if (id != file.id || account != file.account) return absl::NotFoundError("no file");
+    return file;
+  }
+  Result<std::vector<store::File>> list_files(AccountId, store::FileId, WallTime,
+                                              std::size_t) override {
+    return std::vector<store::File>{};
+  }
+  Status delete_file(store::FileId, AccountId) override { return absl::OkStatus(); }
+  Result<std::vector<store::File>> list_expired_files(WallTime, std::size_t) override {
+    return std::vector<store::File>{};
+  }
+};
+
+// A worker's end of the Publish stream. Its callbacks run on the test's loop.
+class FakeWorker {
+ public:
+  using Link = rpc::ClientLink<v1::HubFrame, v1::PublishFrame>;
+
+  FakeWorker(TestLoop& loop, v1::EventHub::Stub& stub, const std::string& token) : loop_(loop) {
+    rpc::LinkOptions<v1::HubFrame, v1::PublishFrame> options;
+    options.executor = loop.executor();
+    options.on_frame = [this](v1::HubFrame frame) {
+      for (auto& message : *frame.mutable_messages()) received.push_back(std::move(message));
+    };
+    options.on_closed = [this](Status status) { closed = std::move(status); };
+    link_ = Link::start(
+        std::move(options),
+        [&](auto* context, auto* reactor) { stub.async()->Publish(context, reactor); },
+        [&](grpc::ClientContext& context) { context.AddMetadata("mimeo-worker-token", token); });
+    v1::PublishMessage hello;
+    hello.mutable_hello()->set_worker_id("w");
+    link_->send(std::move(hello));
+  }
+  ~FakeWorker() {
+    link_->close();
+    loop_.drive([&] { return closed.has_value(); });
+  }
+
+  void event(PredictionId id, std::uint64_t seq, v1::Event::Kind kind, const std::string& data) {
+    v1::PublishMessage message;
+    v1::Event& event = *message.mutable_event();
+    event.mutable_id()->set_prediction_id(id.str());
+    event.mutable_id()->set_attempt(1);
+    event.set_seq(seq);
+    event.set_kind(kind);
+    event.set_data(data);
+    link_->send(std::move(message));
+  }
+  void complete(PredictionId id, const std::string& output) {
+    v1::PublishMessage message;
+    v1::Complete& complete = *message.mutable_complete();
+    complete.mutable_id()->set_prediction_id(id.str());
+    complete.mutable_id()->set_attempt(1);
+    complete.set_outcome(v1::OUTCOME_SUCCEEDED);
+    complete.set_output(output);
+    complete.set_logs("all of it\n");
+    complete.set_ran_ms(40);
+    complete.set_since_end_ms(10);
+    link_->send(std::move(message));
+  }
+  template <class Wanted>
+  v1::HubMessage wait_for(Wanted wanted) {
+    loop_.drive([&] { return std::any_of(received.begin(), received.end(), wanted); });
+    return *std::find_if(received.begin(), received.end(), wanted);
+  }
+
+  std::vector<v1::HubMessage> received;
+  std::optional<Status> closed;
+
+ private:
+  TestLoop& loop_;
+  std::shared_ptr<Link> link_;
+};
 
 // One control plane's event hub with its gRPC server.
 struct HubEnd {
