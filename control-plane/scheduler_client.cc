@@ -98,6 +98,7 @@ class Client final : public LinkedSchedulerClient {
   void start() override { tasks_.spawn("scheduler links", run()); }
 
   asio::awaitable<void> stop() override {
+    is_stopping_ = true;
     tasks_.cancel();
     for (const auto& [addr, peer] : peers_) {
       if (peer->sender) peer->sender->close();
@@ -331,7 +332,8 @@ class Client final : public LinkedSchedulerClient {
   void on_closed(const std::shared_ptr<Peer>& peer, const Status& status) {
     if (peer->is_welcomed) {
       links_.Decrement();
-      log::warn("scheduler disconnected addr={}: {}", peer->addr, status.ToString());
+      if (!is_stopping_)
+        log::warn("scheduler disconnected addr={}: {}", peer->addr, status.ToString());
     }
     peer->is_welcomed = false;
     peer->sender.reset();
@@ -388,6 +390,7 @@ class Client final : public LinkedSchedulerClient {
   std::unordered_multimap<TargetId, Question<TargetSnapshot>*> snapshots_;
   std::uint64_t last_request_ = 0;
   std::uint64_t last_link_ = 0;
+  bool is_stopping_ = false;
   SignalEvent look_again_;
   TaskGroup tasks_;  // Last: its tasks use everything above.
 };

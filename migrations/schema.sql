@@ -157,6 +157,25 @@ ALTER TABLE public.deployments ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.files (
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    name text NOT NULL,
+    content_type text NOT NULL,
+    size_bytes bigint NOT NULL,
+    sha256_hex text NOT NULL,
+    md5_hex text NOT NULL,
+    metadata json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.files IS 'Uploaded files of accounts; removed with their content when they expire.';
+
+COMMENT ON COLUMN public.files.metadata IS 'The JSON object that the uploader gave, as it was sent.';
+
+COMMENT ON COLUMN public.files.expires_at IS 'NULL: kept until it is deleted.';
+
 CREATE TABLE public.hardware (
     sku text NOT NULL,
     name text NOT NULL,
@@ -556,6 +575,9 @@ ALTER TABLE ONLY public.deployment_releases
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.hardware
     ADD CONSTRAINT hardware_pkey PRIMARY KEY (sku);
 
@@ -634,6 +656,10 @@ ALTER TABLE ONLY public.workers
 CREATE INDEX deployment_releases_version ON public.deployment_releases USING btree (version_id);
 
 CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX files_by_account ON public.files USING btree (account_id, id DESC);
+
+CREATE INDEX files_by_expiry ON public.files USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
 

@@ -112,6 +112,13 @@ class Output {
 // Thrown by Prediction::check_canceled(); ends the prediction as canceled. Do not swallow it.
 struct Canceled {};
 
+// What becomes of a metric's earlier value.
+enum class MetricMode {
+  kReplace,    // The new value takes its place; null removes it.
+  kIncrement,  // Numbers are added.
+  kAppend,     // The values become a list.
+};
+
 // What a model function gets. Valid during the call only; all methods may be called from any thread
 // of the model.
 class Prediction {
@@ -137,8 +144,13 @@ class Prediction {
   [[nodiscard]] virtual Json upload(const std::filesystem::path& path) = 0;
   // Appends to the prediction's logs. A newline is added when missing.
   virtual void log(std::string_view line) = 0;
-  // Sets metrics[name]. "predict_time" is the platform's.
-  virtual void metric(std::string_view name, Json value) = 0;
+  // Records metrics[name]. Names begin with a letter and may have up to four parts, joined by dots,
+  // which become nested objects; "predict_time" and "cog.*" are the platform's. Throws
+  // std::invalid_argument for other names and for values that do not fit the mode.
+  virtual void metric(std::string_view name, Json value, MetricMode mode) = 0;
+  void metric(std::string_view name, Json value) {
+    metric(name, std::move(value), MetricMode::kReplace);
+  }
 
   [[nodiscard]] virtual bool is_canceled() const = 0;
   void check_canceled() const;
@@ -149,6 +161,8 @@ class Prediction {
   // A fresh directory for this prediction, removed afterwards.
   [[nodiscard]] virtual std::filesystem::path scratch() = 0;
   [[nodiscard]] virtual const std::string& id() const = 0;
+  // What the caller sent beside the inputs: an object of strings.
+  [[nodiscard]] virtual const Json& context() const = 0;
 };
 
 // Where setup() writes what the owner shall see.
@@ -183,9 +197,12 @@ class Model {
   int slots_ = 1;
 };
 
-// Runs the server until SIGTERM, SIGINT or POST /shutdown; returns the exit code. Environment: PORT
-// (5000), COG_MAX_CONCURRENCY, COG_SETUP_TIMEOUT. Flags as Cog's server: --host, --upload-url,
-// --await-explicit-shutdown, --x-mode, --threads; and --openapi-schema, --help.
+// Runs the server until SIGTERM, SIGINT or POST /shutdown, lets running predictions finish (a
+// second signal cancels them) and ends the process; returns only when it could not start, with the
+// exit code. Environment: PORT (5000), COG_MAX_CONCURRENCY, COG_SETUP_TIMEOUT,
+// COG_THROTTLE_RESPONSE_INTERVAL, WEBHOOK_AUTH_TOKEN. Flags as Cog's server: --host, --upload-url,
+// --await-explicit-shutdown, --x-mode, --threads; and --openapi-schema, --version, --help. A
+// leading "python -m cog.server.http" is skipped, because platforms start Cog images by it.
 int serve(int argc, char** argv, Model& model);
 
 }  // namespace mimeo::sdk

@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "common/async/signal_event.h"
+#include "common/base/clock.h"
 #include "sdk/cpp/model.h"
 
 namespace mimeo::sdk {
@@ -25,30 +27,45 @@ struct StreamEvent {
   Json data;
 };
 
-// Uploads one file and returns its output value; blocking.
-using Uploader = std::function<Json(const std::filesystem::path&)>;
+// What a reader gets at once. `skipped` events are gone for it: it was too slow, or came too late.
+struct StreamBatch {
+  std::vector<StreamEvent> events;
+  std::size_t next = 0;  // Where to go on.
+  std::size_t skipped = 0;
+};
+
+// Uploads one file of the prediction with this id and returns its output value; blocking.
+using Uploader = std::function<Json(const std::filesystem::path&, const std::string& id)>;
+
+// What a request for a prediction said.
+struct RunRequest {
+  std::string id;
+  Json input = Json::object();  // As sent.
+  Json context = Json::object();
+};
 
 class Run final : public Prediction, public std::enable_shared_from_this<Run> {
  public:
   enum class Status { kStarting, kProcessing, kSucceeded, kFailed, kCanceled };
 
-  Run(boost::asio::any_io_executor executor, std::string id, Json original_input, Json values,
-      Uploader uploader, std::function<int()> in_flight);
+  // `values` is the validated input.
+  Run(boost::asio::any_io_executor executor, RunRequest request, Json values, Uploader uploader,
+      std::function<int()> in_flight);
   ~Run() override;
 
-  // -- of the model's thread
-  // -----------------------------------------------------------------------
+  // Of the model's thread.
   [[nodiscard]] const Json& inputs() const override { return values_; }
   void emit(Json item) override;
   void emit_file(const std::filesystem::path& path) override;
   [[nodiscard]] Json upload(const std::filesystem::path& path) override;
   void log(std::string_view line) override;
-  void metric(std::string_view name, Json value) override;
+  void metric(std::string_view name, Json value, MetricMode mode) override;
   [[nodiscard]] bool is_canceled() const override;
   bool sleep_for(std::chrono::milliseconds duration) override;
   [[nodiscard]] int in_flight() const override { return in_flight_(); }
   [[nodiscard]] std::filesystem::path scratch() override;
-  [[nodiscard]] const std::string& id() const override { return id_; }
+  [[nodiscard]] const std::string& id() const override { return request_.id; }
+  [[nodiscard]] const Json& context() const override { return request_.context; }
 
   // Replaces a validated input, before start(): file URLs become local paths.
   void set_input(const std::string& name, Json value) { values_[name] = std::move(value); }
@@ -56,26 +73,31 @@ class Run final : public Prediction, public std::enable_shared_from_this<Run> {
   // Ends it: `output` counts unless items were emitted; `error` with kFailed.
   void finish(Status status, Json output, std::string error, bool is_list_output);
 
-  // -- of the HTTP thread
-  // ---------------------------------------------------------------------------
+  // Removes the temporary files now rather than with the last reference.
+  void remove_scratch();
+
+  // Of the HTTP thread.
   void cancel();
   [[nodiscard]] bool is_done() const;
   // Bodies of Cog's answers.
   [[nodiscard]] Json result() const;    // Terminal.
   [[nodiscard]] Json snapshot() const;  // Any time.
-  // Events from `from` on; at once if there are some, else when there are, or empty after `limit`.
-  boost::asio::awaitable<std::vector<StreamEvent>> events(std::size_t from,
-                                                          std::chrono::milliseconds limit);
+  // Events from `from` on; at once if there are some, else when there are, or none after `limit`.
+  boost::asio::awaitable<StreamBatch> events(std::size_t from, std::chrono::milliseconds limit);
   // Suspends until it is done.
   boost::asio::awaitable<void> wait();
 
+  int readers = 0;                  // Streams that are open.
+  bool is_owned_by_stream = false;  // Ends when the last of them closes.
+
  private:
   void add_event(std::string name, Json data);  // Under mutex_.
+  StreamBatch take_events(std::size_t from) const;
   void wake();
-  [[nodiscard]] Json output_value() const;  // Under mutex_.
+  [[nodiscard]] Json output_value() const;   // Under mutex_.
+  [[nodiscard]] Json terminal_body() const;  // Under mutex_.
 
-  const std::string id_;
-  const Json original_input_;
+  const RunRequest request_;
   Json values_;
   const Uploader uploader_;
   const std::function<int()> in_flight_;
@@ -87,12 +109,15 @@ class Run final : public Prediction, public std::enable_shared_from_this<Run> {
   bool cancel_wanted_ = false;
   bool is_waking_ = false;
   bool is_list_output_ = false;
-  std::vector<StreamEvent> events_;
+  std::deque<StreamEvent> events_;
+  std::size_t first_event_ = 0;  // The number of events_.front().
+  std::size_t events_size_ = 0;  // Of their text, about.
   Json emitted_ = Json::array();
   Json output_;
   std::string logs_, error_;
   Json metrics_ = Json::object();
-  std::chrono::steady_clock::time_point started_;
+  SteadyTime started_;
+  WallTime started_at_, completed_at_;
   std::filesystem::path scratch_;
 
   SignalEvent changed_;  // HTTP thread only.

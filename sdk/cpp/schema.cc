@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <cmath>
+#include <iterator>
 #include <stdexcept>
 
 namespace mimeo::sdk {
@@ -52,6 +53,31 @@ Json schema_ref(std::string_view name) {
 }
 
 Json string_with_title(std::string_view title) { return {{"title", title}, {"type", "string"}}; }
+Json time_with_title(std::string_view title) {
+  return {{"title", title}, {"type", "string"}, {"format", "date-time"}};
+}
+
+// As JSON Schema sees it: 20.0 is an integer, true is not.
+bool is_integer(const Json& value) {
+  if (value.is_number_integer()) return true;
+  return value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) &&
+         std::abs(value.get<double>()) < 9e15;
+}
+
+// Patterns are searched by recursion: a long text would overflow the stack.
+constexpr std::size_t kLongestMatched = 16'384;
+
+// Texts in messages end somewhere.
+std::string quoted(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  constexpr std::size_t kLongest = 200;
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  return text;
+}
+
+std::string characters(std::size_t count) {
+  return std::to_string(count) + (count == 1 ? " character" : " characters");
+}
 
 }  // namespace
 
@@ -89,6 +115,9 @@ Schema::Schema(const Model& model)
                            {"output", schema_ref(prefix + "Output")},
                            {"id", string_with_title("Id")},
                            {"version", string_with_title("Version")},
+                           {"created_at", time_with_title("Created At")},
+                           {"started_at", time_with_title("Started At")},
+                           {"completed_at", time_with_title("Completed At")},
                            {"status", string_with_title("Status")},
                            {"error", string_with_title("Error")},
                            {"logs", string_with_title("Logs")},
@@ -164,8 +193,10 @@ std::vector<Schema::Field> Schema::fields_of(const std::vector<Input>& inputs) {
     Field field{input, {}};
     if (!input.pattern_.empty()) field.pattern = std::regex(input.pattern_, std::regex::ECMAScript);
     if (input.default_) {
-      const std::string wrong = check_value(field, *input.default_);
-      if (!wrong.empty()) throw std::invalid_argument("default of " + input.name_ + ": " + wrong);
+      const std::vector<InputError> wrong = check_value(field, *input.default_);
+      if (!wrong.empty()) {
+        throw std::invalid_argument("default of " + input.name_ + ": " + wrong.front().message);
+      }
     }
     fields.push_back(std::move(field));
   }
@@ -220,63 +251,69 @@ Json Schema::input_schema(const std::vector<Input>& inputs, std::string_view tit
 
 std::string Schema::check_scalar(const Field& field, const Json& value) {
   const Input& input = field.input;
-  switch (input.type_) {
-    case InputType::kInteger:
-      if (!value.is_number_integer()) return "value is not a valid integer";
-      break;
-    case InputType::kNumber:
-      if (!value.is_number()) return "value is not a valid number";
-      break;
-    case InputType::kBoolean:
-      if (!value.is_boolean()) return "value is not a valid boolean";
-      break;
-    default:
-      if (!value.is_string()) return "value is not a valid string";
+  const auto said = [&] {  // A secret is not repeated, not even when it is wrong.
+    return input.type_ == InputType::kSecret ? std::string("the value") : quoted(value);
+  };
+  bool fits = value.is_string();
+  if (input.type_ == InputType::kInteger) fits = is_integer(value);
+  if (input.type_ == InputType::kNumber) fits = value.is_number();
+  if (input.type_ == InputType::kBoolean) fits = value.is_boolean();
+  if (!fits) {
+    return said() + " is not of type \"" + std::string(json_type(input.type_)) + "\"";
   }
   if (!input.choices_.empty()) {
     for (const Json& choice : input.choices_) {
       if (choice == value) return "";
     }
-    return value.dump() + " is not one of " + Json(input.choices_).dump();
+    return said() + " is not one of " + Json(input.choices_).dump();
   }
   if (value.is_number()) {
     const double number = value.get<double>();
     if (input.minimum_ && number < *input.minimum_) {
-      return value.dump() + " is less than the minimum of " + shown(*input.minimum_);
+      return said() + " is less than the minimum of " + shown(*input.minimum_);
     }
     if (input.maximum_ && number > *input.maximum_) {
-      return value.dump() + " is greater than the maximum of " + shown(*input.maximum_);
+      return said() + " is greater than the maximum of " + shown(*input.maximum_);
     }
   }
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (input.min_length_ && length_of(text) < *input.min_length_) {
-      return "text is shorter than " + std::to_string(*input.min_length_) + " characters";
+      return said() + " is shorter than " + characters(*input.min_length_);
     }
     if (input.max_length_ && length_of(text) > *input.max_length_) {
-      return "text is longer than " + std::to_string(*input.max_length_) + " characters";
+      return said() + " is longer than " + characters(*input.max_length_);
     }
-    if (!input.pattern_.empty() && !std::regex_search(text, field.pattern)) {
-      return "text does not match " + input.pattern_;
+    if (!input.pattern_.empty() &&
+        (text.size() > kLongestMatched || !std::regex_search(text, field.pattern))) {
+      return said() + " does not match \"" + input.pattern_ + "\"";
     }
   }
   return "";
 }
 
-std::string Schema::check_value(const Field& field, const Json& value) {
-  if (!field.input.is_list_) return check_scalar(field, value);
-  if (!value.is_array()) return "value is not a valid list";
-  for (const Json& item : value) {
-    std::string wrong = check_scalar(field, item);
-    if (!wrong.empty()) return wrong;
+std::vector<InputError> Schema::check_value(const Field& field, const Json& value) {
+  std::vector<InputError> errors;
+  const auto add = [&errors](std::string place, std::string message) {
+    if (!message.empty()) errors.push_back({std::move(place), std::move(message), "value_error"});
+  };
+  const std::string& name = field.input.name_;
+  if (!field.input.is_list_) {
+    add(name, check_scalar(field, value));
+  } else if (!value.is_array()) {
+    add(name, quoted(value) + " is not of type \"array\"");
+  } else {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      add(name + "/" + std::to_string(i), check_scalar(field, value[i]));
+    }
   }
-  return "";
+  return errors;
 }
 
 CheckedInput Schema::check(const std::vector<Field>& fields, const Json& input) {
   CheckedInput checked;
   if (!input.is_object()) {
-    checked.errors.push_back({"", "input is not an object", "value_error"});
+    checked.errors.push_back({"", quoted(input) + " is not of type \"object\"", "value_error"});
     return checked;
   }
   for (const Field& field : fields) {
@@ -292,9 +329,9 @@ CheckedInput Schema::check(const std::vector<Field>& fields, const Json& input) 
       }
       continue;
     }
-    std::string wrong = check_value(field, *it);
+    std::vector<InputError> wrong = check_value(field, *it);
     if (!wrong.empty()) {
-      checked.errors.push_back({name, std::move(wrong), "value_error"});
+      std::move(wrong.begin(), wrong.end(), std::back_inserter(checked.errors));
       continue;
     }
     checked.values[name] = *it;

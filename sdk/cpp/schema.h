@@ -13,7 +13,7 @@ namespace mimeo::sdk {
 
 // One thing that is wrong with an input; `field` is empty for the input as a whole.
 struct InputError {
-  std::string field;
+  std::string field;  // "images/2" for an item of a list.
   std::string message;
   std::string type;  // "value_error" or "value_error.missing".
 };
@@ -47,7 +47,7 @@ class Schema {
   static Json input_schema(const std::vector<Input>& inputs, std::string_view title, Json& schemas);
   static Json property(const Input& input, int order, Json& schemas);
   static CheckedInput check(const std::vector<Field>& fields, const Json& input);
-  static std::string check_value(const Field& field, const Json& value);
+  static std::vector<InputError> check_value(const Field& field, const Json& value);
   static std::string check_scalar(const Field& field, const Json& value);
   void add_paths(bool can_train);
 

@@ -1,6 +1,8 @@
 #include "sdk/cpp/server.h"
 
-#include <boost/asio/co_spawn.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include "common/base/time_format.h"
@@ -11,34 +13,40 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr const char* kServerVersion = "0.23.1";  // The generation of the protocol that is spoken.
-constexpr Bytes kMaxBody = 100_MiB;               // As Cog.
+constexpr const char* kProtocol = "0.23.1";  // The generation of Cog whose protocol is spoken.
+constexpr Bytes kMaxBody = 100_MiB;          // As Cog.
+constexpr std::chrono::milliseconds kHealthCheckTime{5'000};
+constexpr std::chrono::hours kNoLimit{24};  // The platform decides when to insist.
 
-http::Response json(int status, const Json& body) {
-  http::Response response;
-  response.status = status;
-  response.headers.set("Content-Type", "application/json");
-  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return response;
+http::ServerOptions http_options(const ServerSettings& settings) {
+  http::ServerOptions options;
+  options.address = settings.host;
+  options.port = settings.port;
+  options.max_body = kMaxBody;
+  options.header_timeout = std::chrono::hours(24);  // Clients keep idle connections for long.
+  return options;
 }
 
-http::Response plain(int status, std::string text) {
-  http::Response response;
-  response.status = status;
-  response.headers.set("Content-Type", "text/plain; charset=utf-8");
-  response.body = std::move(text);
-  return response;
-}
+enum class Route { kUnknown, kIndex, kSchema, kHealthCheck, kShutdown, kCreate, kCancel };
 
-Json failed(std::string_view error) { return {{"error", error}, {"status", "failed"}}; }
-
-Json validation_detail(const std::vector<InputError>& errors) {
-  Json detail = Json::array();
-  for (const InputError& e : errors) {
-    Json loc = {"body", "input", e.field.empty() ? "__root__" : e.field};
-    detail.push_back({{"loc", loc}, {"msg", e.message}, {"type", e.type}});
+// The route of a path and its method.
+std::pair<Route, std::string_view> route_of(const http::RequestHead& head) {
+  const std::vector<std::string>& path = head.segments;
+  if (path.empty()) return {Route::kIndex, "GET"};
+  if (path[0] == "predictions" || path[0] == "trainings") {
+    if (path.size() == 1) return {Route::kCreate, "POST"};
+    if (path.size() == 2) return {Route::kCreate, "PUT"};
+    if (path.size() == 3 && path[2] == "cancel") return {Route::kCancel, "POST"};
   }
-  return {{"detail", detail}};
+  if (path.size() > 1) return {Route::kUnknown, ""};
+  if (path[0] == "health-check") return {Route::kHealthCheck, "GET"};
+  if (path[0] == "openapi.json") return {Route::kSchema, "GET"};
+  if (path[0] == "shutdown") return {Route::kShutdown, "POST"};
+  return {Route::kUnknown, ""};
+}
+
+bool is_method(std::string_view method, std::string_view wanted) {
+  return method == wanted || (method == "HEAD" && wanted == "GET");
 }
 
 }  // namespace
@@ -48,21 +56,21 @@ Server::Server(asio::io_context& io, const Model& model, ServerSettings settings
       model_(model),
       settings_(std::move(settings)),
       schema_(model),
+      http_(std::make_unique<http::Server>(
+          io.get_executor(), http_options(settings_),
+          [this](http::Exchange& exchange) { return handle(exchange); })),
+      run_ended_(io.get_executor()),
       models_(std::make_unique<BlockingPool>(static_cast<std::size_t>(settings_.slots))),
-      service_(std::make_unique<BlockingPool>(2)),
+      setup_pool_(std::make_unique<BlockingPool>(1)),
+      webhooks_(io.get_executor()),
       tasks_(io.get_executor()) {
-  http::ServerOptions options;
-  options.address = settings_.host;
-  options.port = settings_.port;
-  options.max_body = kMaxBody;
-  options.header_timeout = std::chrono::hours(24);  // Clients keep idle connections for long.
-  http_ = std::make_unique<http::Server>(
-      io.get_executor(), options, [this](http::Exchange& exchange) { return handle(exchange); });
+  if (model_.healthcheck_) {
+    health_check_ =
+        std::make_unique<HealthCheck>(io.get_executor(), model_.healthcheck_, kHealthCheckTime);
+  }
 }
 
-Server::~Server() {
-  for (auto& [id, run] : running_) run->cancel();
-}
+Server::~Server() { cancel_all(); }
 
 Status Server::start() {
   setup_started_ = clock_.now();
@@ -73,43 +81,51 @@ Status Server::start() {
 }
 
 asio::awaitable<void> Server::run_setup() {
-  struct Outcome {
-    std::string logs, error;
-  };
-  auto work = [this]() -> Result<Outcome> {
-    Outcome outcome;
+  auto work = [this]() -> Result<std::pair<std::string, std::string>> {  // Logs and error.
+    std::pair<std::string, std::string> outcome;
     std::mutex mutex;
     try {
       if (model_.setup_) {
         model_.setup_([&](std::string_view line) {
-          std::lock_guard lock(mutex);
-          outcome.logs += std::string(line) + "\n";
+          const std::lock_guard lock(mutex);
+          outcome.first += std::string(line) + "\n";
           std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
         });
       }
     } catch (const std::exception& e) {
-      outcome.error = e.what();
-      if (outcome.error.empty()) outcome.error = "setup failed";
+      outcome.second = std::string("Setup failed: ") + e.what();
+    } catch (...) {
+      outcome.second = "Setup failed: an unknown exception";
     }
     return outcome;
   };
-  auto outcome = co_await service_->run(std::move(work));
-  if (setup_ != Setup::kStarting) co_return;  // Timed out meanwhile.
-  setup_completed_ = clock_.now();
-  setup_logs_ = outcome->logs + outcome->error;
-  setup_ = outcome->error.empty() ? Setup::kSucceeded : Setup::kFailed;
+  const auto outcome = co_await setup_pool_->run(std::move(work));
+  const auto& [logs, error] = *outcome;
+  end_setup(error.empty() ? Setup::kSucceeded : Setup::kFailed, logs + error);
 }
 
 asio::awaitable<void> Server::give_up_setup() {
   const bool waited = co_await sleep_for(settings_.setup_timeout);
-  if (!waited || setup_ != Setup::kStarting) co_return;
-  setup_ = Setup::kFailed;
+  if (waited) end_setup(Setup::kFailed, "worker setup timed out");
+}
+
+void Server::end_setup(Setup result, std::string logs) {
+  if (setup_ != Setup::kStarting) return;  // It was given up meanwhile, or is done.
+  setup_ = result;
   setup_completed_ = clock_.now();
-  setup_logs_ = "worker setup timed out";
+  setup_logs_ = std::move(logs);
+  if (result == Setup::kFailed) {
+    std::fprintf(stderr, "setup failed: %s\n", setup_logs_.c_str());
+  } else if (!settings_.ready_file.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(settings_.ready_file).parent_path(),
+                                        ignored);
+    std::ofstream touched(settings_.ready_file);
+  }
 }
 
 Json Server::index() const {
-  Json body = {{"cog_version", kServerVersion},
+  Json body = {{"cog_version", kProtocol},
                {"docs_url", "/docs"},
                {"openapi_url", "/openapi.json"},
                {"shutdown_url", "/shutdown"},
@@ -127,265 +143,222 @@ Json Server::index() const {
 
 asio::awaitable<void> Server::handle(http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
-  const std::vector<std::string>& path = head.segments;
-  const bool is_post = head.method == "POST";
-  http::Response response = json(404, {{"detail", "Not Found"}});
-  if (path.empty() && head.method == "GET") {
-    response = json(200, index());
-  } else if (head.path == "/openapi.json" && head.method == "GET") {
-    response = json(200, schema_.document());
-  } else if (head.path == "/health-check" && head.method == "GET") {
-    co_await health(exchange);
-    co_return;
-  } else if (head.path == "/shutdown" && is_post) {
-    response = json(200, Json::object());
+  const auto [route, method] = route_of(head);
+  http::Response response;
+  if (route == Route::kUnknown || !is_method(head.method, method)) {
+    response.status = route == Route::kUnknown ? 404 : 405;
+    if (route != Route::kUnknown) response.headers.add("Allow", std::string(method));
     co_await exchange.respond(std::move(response));
-    shut_down();
-    co_return;
-  } else if (!path.empty() && (path[0] == "predictions" || path[0] == "trainings")) {
-    const Kind kind = path[0] == "trainings" ? Kind::kTraining : Kind::kPrediction;
-    if ((path.size() == 1 && is_post) || (path.size() == 2 && head.method == "PUT")) {
-      std::string id = path.size() == 2 ? path[1] : std::string();
-      co_await create(exchange, kind, std::move(id));
-      co_return;
-    }
-    if (path.size() == 3 && path[2] == "cancel" && is_post) {
-      const auto it = running_.find(path[1]);
-      if (it != running_.end()) it->second->cancel();
-      response = json(it != running_.end() ? 200 : 404, Json::object());
-    } else {
-      response = json(405, {{"detail", "Method Not Allowed"}});
-    }
+  } else if (route == Route::kCreate) {
+    const Kind kind = head.segments[0] == "trainings" ? Kind::kTraining : Kind::kPrediction;
+    std::string id = head.segments.size() == 2 ? head.segments[1] : std::string();
+    co_await create(exchange, kind, std::move(id));
+  } else if (route == Route::kHealthCheck) {
+    co_await health(exchange);
+  } else {
+    if (route == Route::kIndex) response = json_response(200, index());
+    if (route == Route::kSchema) response = json_response(200, schema_.document());
+    if (route == Route::kCancel) response = cancel(head.segments[1]);
+    if (route == Route::kShutdown) response = json_response(200, Json::object());
+    co_await exchange.respond(std::move(response));
+    if (route == Route::kShutdown) shut_down(nullptr);
   }
-  co_await exchange.respond(std::move(response));
+}
+
+http::Response Server::cancel(const std::string& id) {
+  const auto run = running_.find(id);
+  const bool is_known = run != running_.end() && !run->second->is_done();
+  if (is_known) run->second->cancel();
+  return json_response(is_known ? 200 : 404, Json::object());
 }
 
 asio::awaitable<void> Server::health(http::Exchange& exchange) {
-  Json body;
   Json setup = {{"started_at", to_rfc3339(setup_started_)}};
   if (setup_ != Setup::kStarting) setup["completed_at"] = to_rfc3339(setup_completed_);
   setup["status"] = setup_ == Setup::kStarting ? "starting"
                     : setup_ == Setup::kFailed ? "failed"
                                                : "succeeded";
   if (!setup_logs_.empty()) setup["logs"] = setup_logs_;
-  std::string status = "STARTING";
+  std::string status = setup_ == Setup::kFailed ? "SETUP_FAILED" : "STARTING";
   std::string problem;
-  if (setup_ == Setup::kFailed) status = "SETUP_FAILED";
   if (setup_ == Setup::kSucceeded) {
+    if (health_check_) problem = co_await health_check_->ask();
     status = in_flight_.load() >= settings_.slots ? "BUSY" : "READY";
-    if (model_.healthcheck_) {
-      auto work = [this]() -> std::string {
-        try {
-          return model_.healthcheck_()
-                     ? ""
-                     : "Healthcheck failed: user-defined healthcheck returned False";
-        } catch (const std::exception& e) {
-          return std::string("Healthcheck failed: ") + e.what();
-        }
-      };
-      problem = co_await service_->run(std::move(work));
-      if (!problem.empty()) status = "UNHEALTHY";
-    }
+    if (!problem.empty()) status = "UNHEALTHY";
   }
-  body["status"] = status;
-  body["setup"] = std::move(setup);
-  body["version"] = {{"coglet", kServerVersion}, {"sdk", "mimeo-cpp"}};
+  Json body = {{"status", status}, {"setup", std::move(setup)}};
+  body["version"] = {{"coglet", kProtocol}, {"sdk", "mimeo-cpp"}};
   if (!problem.empty()) body["user_healthcheck_error"] = problem;
-  http::Response response = json(200, body);
+  http::Response response = json_response(200, body);
   co_await exchange.respond(std::move(response));
 }
 
-std::shared_ptr<Run> Server::begin(const Creation& creation, http::Response& refusal) {
+bool Server::is_training(Kind kind) const {
+  return kind == Kind::kTraining && settings_.trains && model_.train_;
+}
+
+std::shared_ptr<Run> Server::begin(CreateRequest request, Kind kind, http::Response& refusal) {
+  if (on_stopped_) {
+    refusal = failure_response(503, "The server is shutting down");
+    return nullptr;
+  }
   if (setup_ != Setup::kSucceeded) {
-    refusal = json(503, failed("Setup has not finished yet. Wait until it has finished, or GET "
-                               "/health-check for status."));
+    refusal = failure_response(503,
+                               "Setup has not finished yet. Wait until it has finished, or GET "
+                               "/health-check for status.");
     return nullptr;
   }
-  const bool trains = creation.kind == Kind::kTraining && settings_.trains && model_.train_;
-  const Json input = creation.body.value("input", Json::object());
-  CheckedInput checked = trains ? schema_.check_training(input.is_null() ? Json::object() : input)
-                                : schema_.check(input.is_null() ? Json::object() : input);
+  CheckedInput checked = is_training(kind) ? schema_.check_training(request.run.input)
+                                           : schema_.check(request.run.input);
   if (!checked.errors.empty()) {
-    refusal = json(422, validation_detail(checked.errors));
+    refusal = validation_response(checked.errors);
     return nullptr;
   }
-  if (is_shutting_down_ || in_flight_.load() >= settings_.slots) {
-    refusal = json(409, failed("At capacity - all prediction slots busy"));
+  if (in_flight_.load() >= settings_.slots) {
+    refusal = failure_response(409, "At capacity - all prediction slots busy");
     return nullptr;
   }
   ++in_flight_;
-  Uploader uploader = [url = settings_.upload_url](const std::filesystem::path& path) -> Json {
-    auto value = url.empty() ? data_uri(path) : upload_file(path, url);
+  Uploader uploader = [url = settings_.upload_url](const std::filesystem::path& path,
+                                                   const std::string& id) -> Json {
+    auto value = url.empty() ? data_uri(path) : upload_file(path, url, id);
     if (!value.ok()) throw std::runtime_error(std::string(value.status().message()));
     return *value;
   };
   auto run =
-      std::make_shared<Run>(io_.get_executor(), creation.id, input, std::move(checked.values),
+      std::make_shared<Run>(io_.get_executor(), std::move(request.run), std::move(checked.values),
                             std::move(uploader), [this] { return in_flight_.load(); });
-  running_[creation.id] = run;
-  execute(run, creation.kind, std::move(checked.file_fields));
+  running_[run->id()] = run;
+  if (!request.webhook.url.empty()) {
+    webhooks_.spawn("webhooks", send_webhooks(run, std::move(request.webhook), settings_.webhooks));
+  }
+  execute(run, kind, std::move(checked.file_fields));
   return run;
 }
 
-void Server::execute(const std::shared_ptr<Run>& run, Kind kind,
-                     std::vector<std::string> file_fields) {
-  models_->post([this, run, kind, file_fields = std::move(file_fields)] {
+Json Server::call_model(Run& run, bool trains, const std::vector<std::string>& file_fields) const {
+  const auto fetched = [&run](const Json& url) -> Json {
+    auto path = fetch_file(url.get<std::string>(), run.scratch());
+    if (!path.ok()) {
+      throw std::runtime_error("Input validation error: " + std::string(path.status().message()));
+    }
+    return path->string();
+  };
+  for (const std::string& name : file_fields) {
+    Json value = run.inputs().at(name);
+    if (value.is_array()) {
+      for (Json& item : value) item = fetched(item);
+    } else {
+      value = fetched(value);
+    }
+    run.set_input(name, std::move(value));
+    run.check_canceled();
+  }
+  return trains ? model_.train_(run) : model_.predict_(run);
+}
+
+void Server::execute(std::shared_ptr<Run> run, Kind kind, std::vector<std::string> file_fields) {
+  models_->post([this, run = std::move(run), trains = is_training(kind),
+                 file_fields = std::move(file_fields)] {
     Run::Status status = Run::Status::kSucceeded;
     std::string error;
     Json output;
-    const bool trains = kind == Kind::kTraining && settings_.trains && model_.train_;
+    run->start();
     try {
-      run->start();
-      for (const std::string& name : file_fields) {
-        Json value = run->inputs().at(name);
-        const auto fetch = [&run](const Json& url) -> Json {
-          auto path = fetch_file(url.get<std::string>(), run->scratch());
-          if (!path.ok()) throw std::runtime_error(std::string(path.status().message()));
-          return path->string();
-        };
-        if (value.is_array()) {
-          for (Json& item : value) item = fetch(item);
-        } else {
-          value = fetch(value);
-        }
-        run->set_input(name, std::move(value));
-      }
-      output = trains ? model_.train_(*run) : model_.predict_(*run);
-      if (run->is_canceled()) status = Run::Status::kCanceled;
+      output = call_model(*run, trains, file_fields);
     } catch (const Canceled&) {
       status = Run::Status::kCanceled;
     } catch (const std::exception& e) {
-      status = run->is_canceled() ? Run::Status::kCanceled : Run::Status::kFailed;
+      status = Run::Status::kFailed;
       error = e.what();
+    } catch (...) {
+      status = Run::Status::kFailed;
+      error = "an unknown exception";
     }
+    if (run->is_canceled()) status = Run::Status::kCanceled;
+    run->remove_scratch();
     // The slot is free before anybody hears of the end, so that the next request never meets a 409.
     --in_flight_;
     run->finish(status, std::move(output), std::move(error), !trains && schema_.is_list_output());
-    asio::post(io_, [this, id = run->id()] { running_.erase(id); });
+    asio::post(io_, [this, run] { forget(run); });
   });
+}
+
+void Server::forget(const std::shared_ptr<Run>& run) {
+  const auto it = running_.find(run->id());
+  if (it != running_.end() && it->second == run) running_.erase(it);  // The id may be in use again.
+  run_ended_.set();
 }
 
 asio::awaitable<void> Server::create(http::Exchange& exchange, Kind kind, std::string path_id) {
   const http::RequestHead& head = exchange.head();
-  auto text = co_await exchange.read_body(kMaxBody);
+  const Result<std::string> text = co_await exchange.read_body(kMaxBody);
   http::Response refusal;
   if (!text.ok()) {
-    const bool too_large = text.status().code() == absl::StatusCode::kResourceExhausted;
-    refusal = plain(too_large ? 413 : 400, std::string(text.status().message()));
+    const bool is_too_large = absl::IsResourceExhausted(text.status());
+    refusal = text_response(is_too_large ? 413 : 400, "Failed to buffer the request body: " +
+                                                          std::string(text.status().message()));
     co_await exchange.respond(std::move(refusal));
     co_return;
   }
-  Creation creation;
-  creation.kind = kind;
-  creation.body = text->empty() ? Json::object() : Json::parse(*text, nullptr, false);
-  if (creation.body.is_discarded() || !creation.body.is_object()) {
-    refusal = plain(creation.body.is_discarded() ? 400 : 422, "the body is not a JSON object");
+  auto read = read_request(head, path_id, *text);
+  if (auto* refused = std::get_if<http::Response>(&read)) {
+    co_await exchange.respond(std::move(*refused));
+    co_return;
+  }
+  auto& request = std::get<CreateRequest>(read);
+  Delivery delivery = Delivery::kWait;
+  if (head.headers.get("Prefer") == "respond-async") delivery = Delivery::kAsync;
+  if (head.headers.get("Accept") == "text/event-stream") delivery = Delivery::kStream;
+  if (delivery == Delivery::kStream && (!schema_.is_streaming() || kind == Kind::kTraining)) {
+    refusal = json_response(406, {{"error", "This model does not support streaming responses."}});
     co_await exchange.respond(std::move(refusal));
     co_return;
   }
-  const Json body_id = creation.body.value("id", Json());
-  creation.id = !path_id.empty() ? path_id : body_id.is_string() ? body_id.get<std::string>() : "";
-  if (!path_id.empty() && body_id.is_string() && body_id != path_id) {
-    Json detail = Json::array();
-    detail.push_back({{"loc", {"body", "id"}},
-                      {"msg", "prediction ID must match the ID supplied in the URL"},
-                      {"type", "value_error"}});
-    refusal = json(422, {{"detail", detail}});
-    co_await exchange.respond(std::move(refusal));
-    co_return;
-  }
-  const bool wants_stream = head.headers.get("Accept") == "text/event-stream";
-  if (wants_stream && (!schema_.is_streaming() || kind == Kind::kTraining)) {
-    refusal = json(406, {{"error", "This model does not support streaming responses."}});
-    co_await exchange.respond(std::move(refusal));
-    co_return;
-  }
+  // PUT is idempotent: while it runs, the same id means the same prediction.
   const auto known = path_id.empty() ? running_.end() : running_.find(path_id);
-  if (known != running_.end()) {  // Idempotent: the same prediction again.
+  if (known != running_.end() && !known->second->is_done()) {
     std::shared_ptr<Run> run = known->second;
-    if (wants_stream) {
-      co_await stream(exchange, std::move(run));
-    } else {
-      http::Response response = json(202, run->snapshot());
-      co_await exchange.respond(std::move(response));
-    }
+    co_await rejoin(exchange, std::move(run), delivery);
     co_return;
   }
-  if (creation.id.empty()) creation.id = "pred_" + random_.base32(16);
-  std::shared_ptr<Run> run = begin(creation, refusal);
-  if (!run) {
+  if (request.run.id.empty()) request.run.id = "pred_" + random_.base32(16);
+  std::shared_ptr<Run> run = begin(std::move(request), kind, refusal);
+  if (run) {
+    co_await answer(exchange, std::move(run), delivery);
+  } else {
     co_await exchange.respond(std::move(refusal));
-    co_return;
   }
-  const Json webhook = creation.body.value("webhook", Json());
-  if (webhook.is_string()) {
-    Json filter = creation.body.value("webhook_events_filter", Json());
-    tasks_.spawn("webhooks", send_webhooks(run, webhook.get<std::string>(), std::move(filter)));
-  }
-  if (wants_stream) {
-    co_await stream(exchange, std::move(run));
+}
+
+asio::awaitable<void> Server::rejoin(http::Exchange& exchange, std::shared_ptr<Run> run,
+                                     Delivery delivery) {
+  if (delivery == Delivery::kStream) {
+    co_await stream(exchange, std::move(run), StreamOwner::kNo);
   } else {
-    const bool is_async = head.headers.get("Prefer") == "respond-async";
-    co_await answer(exchange, std::move(run), is_async);
+    http::Response response = json_response(202, run->snapshot());
+    co_await exchange.respond(std::move(response));
   }
-}
-
-asio::awaitable<void> Server::answer(http::Exchange& exchange, std::shared_ptr<Run> run,
-                                     bool is_async) {
-  http::Response response;
-  if (is_async) {
-    response = json(202, {{"id", run->id()}, {"status", "starting"}});
-  } else {
-    // A client that goes away cancels its prediction. The watcher ends with the exchange.
-    tasks_.spawn("watch", cancel_on_disconnect(&exchange, run));
-    co_await run->wait();
-    response = json(200, run->result());
-  }
-  co_await exchange.respond(std::move(response));
-}
-
-asio::awaitable<void> Server::cancel_on_disconnect(http::Exchange* exchange,
-                                                   std::shared_ptr<Run> run) {
-  co_await exchange->wait_for_disconnect();
-  if (!run->is_done()) run->cancel();
-}
-
-asio::awaitable<void> Server::stream(http::Exchange& exchange, std::shared_ptr<Run> run) {
-  http::Response head;
-  head.headers.set("Content-Type", "text/event-stream");
-  head.headers.set("Cache-Control", "no-cache");
-  Status sent = co_await exchange.start_stream(std::move(head));
-  std::size_t next = 0;
-  while (sent.ok()) {
-    std::vector<StreamEvent> events = co_await run->events(next, std::chrono::seconds(15));
-    next += events.size();
-    std::string chunk;
-    for (const StreamEvent& event : events) {
-      chunk += "event: " + event.name + "\ndata: ";
-      chunk += event.data.dump(-1, ' ', false, Json::error_handler_t::replace);
-      chunk += "\n\n";
-    }
-    const bool is_last = !events.empty() && events.back().name == "completed";
-    if (events.empty()) chunk = ":keep-alive\n\n";
-    sent = co_await exchange.write(std::move(chunk));
-    if (is_last) {
-      co_await exchange.end_stream();
-      co_return;
-    }
-  }
-  run->cancel();  // The reader is gone.
-}
-
-void Server::shut_down() {
-  if (is_shutting_down_) return;
-  is_shutting_down_ = true;
-  tasks_.spawn("shutdown", stop_when_idle());
 }
 
 asio::awaitable<void> Server::stop_when_idle() {
-  // Open exchanges may finish, however long they take: the platform decides when to insist.
-  co_await http_->stop(std::chrono::hours(24));
-  io_.stop();
+  co_await http_->stop(kNoLimit);
+  while (!running_.empty()) {  // Those whose clients do not wait for them.
+    run_ended_.reset();
+    co_await run_ended_.wait();
+  }
+  co_await webhooks_.wait(kNoLimit);
+  on_stopped_();
+}
+
+void Server::shut_down(std::function<void()> on_stopped) {
+  if (on_stopped_) return;
+  on_stopped_ = on_stopped ? std::move(on_stopped) : [this] { io_.stop(); };
+  tasks_.spawn("shutdown", stop_when_idle());
+}
+
+void Server::cancel_all() {
+  for (const auto& [id, run] : running_) run->cancel();
 }
 
 }  // namespace mimeo::sdk

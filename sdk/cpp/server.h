@@ -13,9 +13,12 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/http/server.h"
+#include "sdk/cpp/health_check.h"
 #include "sdk/cpp/model.h"
+#include "sdk/cpp/request.h"
 #include "sdk/cpp/run.h"
 #include "sdk/cpp/schema.h"
+#include "sdk/cpp/webhooks.h"
 
 namespace mimeo::sdk {
 
@@ -27,7 +30,19 @@ struct ServerSettings {
   bool ignores_sigterm = false;           // --await-explicit-shutdown.
   bool trains = false;                    // --x-mode train.
   std::chrono::seconds setup_timeout{0};  // 0 = none.
+  WebhookSettings webhooks;
+  std::string ready_file;  // Touched when setup is done; empty: none.
 };
+
+// How the client wants to hear of its prediction.
+enum class Delivery {
+  kWait,    // One answer at the end.
+  kAsync,   // At once; webhooks tell the rest.
+  kStream,  // Events.
+};
+
+// Whether a stream made its prediction: then the prediction ends with its last reader.
+enum class StreamOwner { kNo, kYes };
 
 class Server {
  public:
@@ -38,35 +53,37 @@ class Server {
   // Listens and begins setup().
   Status start();
   [[nodiscard]] std::uint16_t port() const { return http_->port(); }
-  // No new work; ends the io_context when open exchanges are done.
-  void shut_down();
+  // No new work; when what runs has ended and its webhooks are sent, calls `on_stopped`.
+  void shut_down(std::function<void()> on_stopped);
+  // Cancels what still runs, so that an earlier shut_down() comes to its end.
+  void cancel_all();
 
  private:
   enum class Setup { kStarting, kSucceeded, kFailed };
   enum class Kind { kPrediction, kTraining };
-  struct Creation {
-    std::string id;
-    Json body;
-    Kind kind = Kind::kPrediction;
-  };
 
   boost::asio::awaitable<void> handle(http::Exchange& exchange);
   boost::asio::awaitable<void> health(http::Exchange& exchange);
   boost::asio::awaitable<void> create(http::Exchange& exchange, Kind kind, std::string path_id);
+  boost::asio::awaitable<void> rejoin(http::Exchange& exchange, std::shared_ptr<Run> run,
+                                      Delivery delivery);
   boost::asio::awaitable<void> answer(http::Exchange& exchange, std::shared_ptr<Run> run,
-                                      bool is_async);
-  boost::asio::awaitable<void> stream(http::Exchange& exchange, std::shared_ptr<Run> run);
-  boost::asio::awaitable<void> cancel_on_disconnect(http::Exchange* exchange,
-                                                    std::shared_ptr<Run> run);
-  boost::asio::awaitable<void> send_webhooks(std::shared_ptr<Run> run, std::string url,
-                                             Json filter);
+                                      Delivery delivery);
+  boost::asio::awaitable<void> stream(http::Exchange& exchange, std::shared_ptr<Run> run,
+                                      StreamOwner owner);
   boost::asio::awaitable<void> run_setup();
-  boost::asio::awaitable<void> stop_when_idle();
   boost::asio::awaitable<void> give_up_setup();
+  boost::asio::awaitable<void> stop_when_idle();
 
+  http::Response cancel(const std::string& id);
   // The run, or nullptr after an answer was written to `refusal`.
-  std::shared_ptr<Run> begin(const Creation& creation, http::Response& refusal);
-  void execute(const std::shared_ptr<Run>& run, Kind kind, std::vector<std::string> file_fields);
+  std::shared_ptr<Run> begin(CreateRequest request, Kind kind, http::Response& refusal);
+  void execute(std::shared_ptr<Run> run, Kind kind, std::vector<std::string> file_fields);
+  // Of the model's thread: fetches files and calls the model's function.
+  Json call_model(Run& run, bool trains, const std::vector<std::string>& file_fields) const;
+  void end_setup(Setup result, std::string logs);
+  void forget(const std::shared_ptr<Run>& run);
+  [[nodiscard]] bool is_training(Kind kind) const;
   [[nodiscard]] Json index() const;
 
   boost::asio::io_context& io_;
@@ -76,15 +93,18 @@ class Server {
   SystemClock clock_;
   SystemRandom random_;
   std::unique_ptr<http::Server> http_;
+  std::atomic<int> in_flight_{0};                        // Slots in use.
   std::map<std::string, std::shared_ptr<Run>> running_;  // HTTP thread only, as are the rest.
-  std::atomic<int> in_flight_{0};
+  SignalEvent run_ended_;
   Setup setup_ = Setup::kStarting;
   std::string setup_logs_;
   WallTime setup_started_, setup_completed_;
-  bool is_shutting_down_ = false;
-  std::unique_ptr<BlockingPool> models_;   // `slots` threads.
-  std::unique_ptr<BlockingPool> service_;  // Setup, health checks and webhooks.
-  TaskGroup tasks_;                        // Last: its tasks use everything above.
+  std::function<void()> on_stopped_;           // Set: shutting down.
+  std::unique_ptr<HealthCheck> health_check_;  // Null when the model has none.
+  std::unique_ptr<BlockingPool> models_;       // `slots` threads.
+  std::unique_ptr<BlockingPool> setup_pool_;
+  TaskGroup webhooks_;
+  TaskGroup tasks_;  // Last: its tasks use everything above.
 };
 
 }  // namespace mimeo::sdk

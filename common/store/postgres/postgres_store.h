@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "common/store/catalog.h"
+#include "common/store/files.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/postgres/postgres_options.h"
@@ -24,6 +25,7 @@ class ConnectionPool;
 class PostgresStore final : public PredictionStore,
                             public CatalogStore,
                             public FleetStore,
+                            public FilesStore,
                             public OutboxStore,
                             public MaintenanceStore {
  public:
@@ -108,6 +110,14 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<InstanceRow>> list_live_instances(CellId cell) override;
   Result<std::vector<InstanceRow>> list_target_instances(TargetId target,
                                                          std::size_t limit) override;
+
+  // FilesStore
+  Status create_file(const File& file) override;
+  Result<File> get_file(FileId id, AccountId account, WallTime now) override;
+  Result<std::vector<File>> list_files(AccountId account, FileId before, WallTime now,
+                                       std::size_t limit) override;
+  Status delete_file(FileId id, AccountId account) override;
+  Result<std::vector<File>> list_expired_files(WallTime now, std::size_t limit) override;
 
   // OutboxStore
   Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit,

@@ -1,0 +1,76 @@
+#include "control-plane/maintenance.h"
+
+#include <utility>
+#include <vector>
+
+#include "common/async/task_group.h"
+#include "common/telemetry/log.h"
+
+namespace mimeo::control {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::chrono::hours kPartitionsAhead{48};
+constexpr std::chrono::hours kEvery{1};
+constexpr milliseconds kReplicaTtl{5000};
+constexpr milliseconds kRenewEvery{1000};
+constexpr std::size_t kFilesPerSweep = 200;
+
+}  // namespace
+
+boost::asio::awaitable<Status> Maintenance::prepare() {
+  auto work = [this] { return parts_.store.make_partitions(parts_.clock.now(), kPartitionsAhead); };
+  const Status status = co_await parts_.pool.run(std::move(work));
+  co_return with_context(status, "making partitions");
+}
+
+boost::asio::awaitable<void> Maintenance::run() {
+  for (;;) {
+    auto work = [this] {
+      const WallTime now = parts_.clock.now();
+      const Status made = parts_.store.make_partitions(now, kPartitionsAhead);
+      if (!made.ok()) log::error("making partitions: {}", made.ToString());
+      const Result<std::int32_t> dropped = parts_.store.drop_expired(now, keep_);
+      if (!dropped.ok()) {
+        log::warn("dropping old partitions: {}", dropped.status().ToString());
+      } else if (*dropped > 0) {
+        log::info("dropped old partitions count={}", *dropped);
+      }
+      const Status swept = sweep_files();
+      if (!swept.ok()) log::warn("removing expired files: {}", swept.ToString());
+      return made;
+    };
+    co_await parts_.pool.run(std::move(work));
+    const bool goes_on = co_await sleep_for(kEvery);
+    if (!goes_on) co_return;
+  }
+}
+
+// On a pool thread. The row goes last: a crash in between leaves something to find again.
+Status Maintenance::sweep_files() {
+  while (true) {
+    MIMEO_ASSIGN_OR_RETURN(const std::vector<store::File> expired,
+                           parts_.files.list_expired_files(parts_.clock.now(), kFilesPerSweep));
+    for (const store::File& file : expired) {
+      MIMEO_RETURN_IF_ERROR(parts_.blobs.remove(file.blob_key()));
+      const Status removed = parts_.files.delete_file(file.id, file.account);
+      if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+    }
+    if (expired.size() < kFilesPerSweep) return absl::OkStatus();
+  }
+}
+
+boost::asio::awaitable<void> Maintenance::keep_listed(store::Replica replica) {
+  bool is_listed = false;
+  for (;;) {
+    auto work = [this, &replica] { return parts_.fleet.heartbeat_replica(replica, kReplicaTtl); };
+    const Status status = co_await parts_.pool.run(std::move(work));
+    if (!status.ok() && is_listed) log::warn("renewing our row: {}", status.ToString());
+    is_listed = status.ok();
+    const bool goes_on = co_await sleep_for(kRenewEvery);
+    if (!goes_on) co_return;
+  }
+}
+
+}  // namespace mimeo::control

@@ -1,0 +1,49 @@
+// Housekeeping that every control plane does by itself: partitions ahead of time, old ones dropped,
+// expired files removed, our own row in `replicas` renewed. Several processes may do the same at
+// once.
+
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+
+#include "common/async/blocking_pool.h"
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/blobs/blob_store.h"
+#include "common/store/files.h"
+#include "common/store/fleet.h"
+
+namespace mimeo::control {
+
+// All outlive it.
+struct MaintenanceParts {
+  store::MaintenanceStore& store;
+  store::FilesStore& files;
+  store::FleetStore& fleet;
+  blobs::BlobStore& blobs;
+  BlockingPool& pool;
+  const Clock& clock;
+};
+
+// On the HTTP thread.
+class Maintenance {
+ public:
+  Maintenance(MaintenanceParts parts, store::Retention keep) : parts_(parts), keep_(keep) {}
+
+  // Partitions for now and the days ahead; without them nothing can be created.
+  boost::asio::awaitable<Status> prepare();
+  // Hourly; runs until cancelled.
+  boost::asio::awaitable<void> run();
+  // Keeps `replica` listed as alive; runs until cancelled. A missed renewal shows after
+  // kReplicaTtl.
+  boost::asio::awaitable<void> keep_listed(store::Replica replica);
+
+ private:
+  Status sweep_files();
+
+  const MaintenanceParts parts_;
+  const store::Retention keep_;
+};
+
+}  // namespace mimeo::control

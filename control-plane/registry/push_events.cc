@@ -1,0 +1,55 @@
+#include "control-plane/registry/push_events.h"
+
+#include <nlohmann/json.hpp>
+
+#include "common/oci/manifest.h"
+
+namespace mimeo::control {
+
+namespace {
+
+using Json = nlohmann::json;
+
+std::string text_at(const Json& object, const char* key) {
+  if (!object.is_object()) return {};
+  const auto at = object.find(key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+bool is_manifest(std::string_view media_type) {
+  return media_type == oci::kDockerManifest || media_type == oci::kDockerList ||
+         media_type == oci::kOciManifest || media_type == oci::kOciIndex;
+}
+
+}  // namespace
+
+Result<std::vector<Push>> parse_push_events(std::string_view body) {
+  const Json root = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object() || !root.contains("events") || !root["events"].is_array()) {
+    return absl::InvalidArgumentError("this is no notification of a registry");
+  }
+  std::vector<Push> pushes;
+  for (const Json& event : root["events"]) {
+    if (text_at(event, "action") != "push") continue;
+    const Json target = event.value("target", Json());
+    Push push;
+    push.repository = text_at(target, "repository");
+    push.digest = text_at(target, "digest");
+    push.tag = text_at(target, "tag");
+    push.pushed_by = text_at(event.value("actor", Json()), "name");
+    if (is_manifest(text_at(target, "mediaType")) && oci::is_repository(push.repository) &&
+        oci::is_digest(push.digest)) {
+      pushes.push_back(std::move(push));
+    }
+  }
+  return pushes;
+}
+
+bool can_make_version(std::string_view tag) {
+  for (const std::string_view part : {"cog-image.", "cog-weight."}) {
+    if (tag.substr(0, part.size()) == part) return false;
+  }
+  return true;
+}
+
+}  // namespace mimeo::control

@@ -1,0 +1,28 @@
+// The registry's notifications, read: which manifests were pushed. Pure.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace mimeo::control {
+
+struct Push {
+  std::string repository;
+  std::string digest;
+  std::string tag;        // Empty for a push by digest.
+  std::string pushed_by;  // Username; the subject of the token that was used.
+};
+
+// The pushes of manifests among the events; everything else is passed by. kInvalidArgument when
+// the body is no notification.
+[[nodiscard]] Result<std::vector<Push>> parse_push_events(std::string_view body);
+
+// False for the parts of a bundle ("cog-image.*", "cog-weight.*"): its index makes the version.
+// True also without a tag.
+[[nodiscard]] bool can_make_version(std::string_view tag);
+
+}  // namespace mimeo::control

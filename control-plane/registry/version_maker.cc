@@ -1,0 +1,140 @@
+#include "control-plane/registry/version_maker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/crypto/crypto.h"
+#include "common/domain/names.h"
+#include "control-plane/registry/image_reading.h"
+
+namespace mimeo::control {
+
+namespace {
+
+// "sha256:<hex>" -> the id of a version.
+Result<VersionId> id_of(std::string_view digest) {
+  return VersionId::parse(digest.substr(digest.find(':') + 1));
+}
+
+// Faults of the image, not of the moment: trying again would change nothing.
+bool is_fault_of_image(const Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+}
+
+// The image that `reference` stands for, and what it says about itself. Also with an error, as much
+// of `resolved` as is known is filled in: a refusal is kept under its digest.
+Result<ModelImage> read_image(const oci::RegistryClient& registry, const Push& push,
+                              oci::ResolvedImage& resolved) {
+  resolved.digest = push.digest;
+  resolved.image_digest = push.digest;
+  MIMEO_ASSIGN_OR_RETURN(resolved, registry.resolve(push.repository, push.digest));
+  if (!resolved.image.artifact_type.empty()) {
+    return absl::InvalidArgumentError("this is an artifact (" + resolved.image.artifact_type +
+                                      "), no image");
+  }
+  MIMEO_ASSIGN_OR_RETURN(const auto config, registry.get_config(push.repository, resolved.image));
+  return read_model_image(config);
+}
+
+// Sizes are what the manifest says: they may be absurd, but must not overflow.
+std::int64_t image_bytes(const oci::ImageManifest& image) {
+  constexpr std::uint64_t kHighest = 1ULL << 50;
+  std::uint64_t sum = std::min(image.config.size_bytes, kHighest);
+  for (const auto& layer : image.layers) {
+    sum = std::min(sum + std::min(layer.size_bytes, kHighest), kHighest);
+  }
+  return static_cast<std::int64_t>(sum);
+}
+
+store::Version describe(const oci::ResolvedImage& resolved, const Result<ModelImage>& image) {
+  store::Version version;
+  version.image_digest = resolved.image_digest;
+  version.image_bytes = image_bytes(resolved.image);
+  if (!image.ok()) {
+    version.state = store::VersionState::kRefused;
+    version.refusal = std::string(image.status().message());
+    version.cog_version = "unknown";
+    version.config = "{}";
+    return version;
+  }
+  version.cog_version = image->cog_version;
+  version.openapi_schema = image->openapi_schema;
+  version.config = image->config;
+  version.needs_gpu = image->needs_gpu;
+  version.concurrency = image->concurrency;
+  return version;
+}
+
+}  // namespace
+
+VersionMaker::VersionMaker(const oci::RegistryClient& registry, store::CatalogStore& catalog,
+                           const Clock& clock, std::string default_sku)
+    : registry_(registry), catalog_(catalog), clock_(clock), default_sku_(std::move(default_sku)) {}
+
+// The digest itself, unless another repository has a version of the same image already: ids are
+// unique, so the second one gets an id from its name and the digest together.
+Result<VersionId> VersionMaker::id_for(std::string_view repository, std::string_view digest) {
+  MIMEO_ASSIGN_OR_RETURN(const VersionId id, id_of(digest));
+  const auto found = catalog_.get_version(id, /*viewer=*/0);
+  if (absl::IsNotFound(found.status())) return id;
+  MIMEO_RETURN_IF_ERROR(found.status());
+  if (found->repository == repository) return id;
+  return VersionId::from_bytes(crypto::sha256(std::string(repository) + "@" + std::string(digest)));
+}
+
+Result<bool> VersionMaker::is_known(std::string_view repository, std::string_view digest) {
+  MIMEO_ASSIGN_OR_RETURN(const VersionId id, id_for(repository, digest));
+  const auto found = catalog_.get_version(id, /*viewer=*/0);
+  if (absl::IsNotFound(found.status())) return false;
+  MIMEO_RETURN_IF_ERROR(found.status());
+  return true;
+}
+
+Result<store::Model> VersionMaker::ensure_model(const store::Account& owner,
+                                                const std::string& name) {
+  auto found = catalog_.get_model(owner.username, name, /*viewer=*/0);
+  if (!absl::IsNotFound(found.status())) return found;
+  store::Model model;
+  model.owner_id = owner.id;
+  model.owner = owner.username;
+  model.name = name;
+  model.visibility = store::Visibility::kPrivate;
+  model.sku = default_sku_;
+  model.created_at = clock_.now();
+  auto created = catalog_.create_model(model);
+  if (!absl::IsAlreadyExists(created.status())) return created;
+  return catalog_.get_model(owner.username, name,
+                            /*viewer=*/0);  // Another control plane was first.
+}
+
+Result<PushOutcome> VersionMaker::make(const Push& push, PushOrigin origin) {
+  const auto name = split_model_name(push.repository);
+  if (!name.ok() || !can_make_version(push.tag)) return PushOutcome::kPassedBy;
+  const auto owner = catalog_.get_account_by_username(name->first);
+  if (absl::IsNotFound(owner.status())) return PushOutcome::kPassedBy;
+  MIMEO_RETURN_IF_ERROR(owner.status());
+
+  oci::ResolvedImage resolved;
+  const auto image = read_image(registry_, push, resolved);
+  if (absl::IsNotFound(image.status())) return PushOutcome::kPassedBy;
+  if (!image.ok() && !is_fault_of_image(image.status())) return image.status();
+  store::Version version = describe(resolved, image);
+
+  // Weights belong to the version, so the index that names them is its id; an index without any
+  // adds nothing, and the same build pushed with and without it is one version.
+  const std::string& digest = resolved.weights.empty() ? resolved.image_digest : resolved.digest;
+  MIMEO_ASSIGN_OR_RETURN(version.id, id_for(push.repository, digest));
+  const auto before = catalog_.get_version(version.id, /*viewer=*/0);
+  if (before.ok() && (origin == PushOrigin::kReconciled || before->state == version.state)) {
+    return PushOutcome::kKnown;
+  }
+  MIMEO_ASSIGN_OR_RETURN(const auto model, ensure_model(*owner, name->second));
+  version.model = model.id;
+  version.repository = push.repository;
+  version.pushed_by = push.pushed_by;
+  version.created_at = clock_.now();
+  MIMEO_RETURN_IF_ERROR(catalog_.put_version(version).status());
+  return image.ok() ? PushOutcome::kMade : PushOutcome::kRefused;
+}
+
+}  // namespace mimeo::control

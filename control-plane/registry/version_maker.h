@@ -1,0 +1,58 @@
+// Makes a version from an image in the registry: reads it, checks it, writes the row. The same for
+// a push that was notified and for one that reconciling found.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/oci/registry_client.h"
+#include "common/store/catalog.h"
+#include "control-plane/registry/push_events.h"
+
+namespace mimeo::control {
+
+enum class PushOutcome : std::uint8_t {
+  kMade,      // A version is ready that was not there before.
+  kKnown,     // It was made before; nothing changed.
+  kRefused,   // The image is no model: a refused version tells its owner why.
+  kPassedBy,  // Part of a bundle, in a repository that is nobody's, or gone again.
+};
+
+// How a push came to our notice.
+enum class PushOrigin : std::uint8_t {
+  kNotified,    // Just now: a version that was deleted or refused is made again.
+  kReconciled,  // Still there: what was made once, whatever became of it, is left alone.
+};
+
+// Blocking, any thread.
+class VersionMaker {
+ public:
+  // All outlive the maker.
+  VersionMaker(const oci::RegistryClient& registry, store::CatalogStore& catalog,
+               const Clock& clock, std::string default_sku);
+
+  // Idempotent. Makes the model, private, if its owner exists: pushing is how models come into
+  // being. Errors are worth another try: kUnavailable and what else the registry or the store did
+  // not manage.
+  Result<PushOutcome> make(const Push& push, PushOrigin origin);
+
+  // Whether there is a version of exactly this digest, in whatever state: a cheap look before
+  // make(), which finds more (an index is known by the image in it).
+  Result<bool> is_known(std::string_view repository, std::string_view digest);
+
+ private:
+  Result<store::Model> ensure_model(const store::Account& owner, const std::string& name);
+  // The id under which this repository's version of that digest is kept.
+  Result<VersionId> id_for(std::string_view repository, std::string_view digest);
+
+  const oci::RegistryClient& registry_;
+  store::CatalogStore& catalog_;
+  const Clock& clock_;
+  const std::string default_sku_;
+};
+
+}  // namespace mimeo::control

@@ -1,0 +1,363 @@
+#include "control-plane/service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/async/blocking_pool.h"
+#include "common/async/task_group.h"
+#include "common/http/health_endpoints.h"
+#include "common/http/outbound.h"
+#include "common/http/server.h"
+#include "common/rpc/server.h"
+#include "common/telemetry/log.h"
+#include "control-plane/api/api.h"
+#include "control-plane/database_clock.h"
+#include "control-plane/event_hub.h"
+#include "control-plane/http/authenticator.h"
+#include "control-plane/http/json_codec.h"
+#include "control-plane/http/middleware.h"
+#include "control-plane/http/rate_limiter.h"
+#include "control-plane/http/router.h"
+#include "control-plane/http/urls.h"
+#include "control-plane/hub_service.h"
+#include "control-plane/maintenance.h"
+#include "control-plane/peer_streams.h"
+#include "control-plane/prediction_intake.h"
+#include "control-plane/queue_limits.h"
+#include "control-plane/recent_predictions.h"
+#include "control-plane/registry/token_service.h"
+#include "control-plane/result_committer.h"
+#include "control-plane/result_watch.h"
+#include "control-plane/scheduler_client.h"
+#include "control-plane/webhook_sender.h"
+
+namespace mimeo::control {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small reads of our own.
+constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
+constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
+constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
+constexpr milliseconds kWatchEvery{1000};
+constexpr milliseconds kClockEvery{10'000};
+constexpr milliseconds kRpcGrace{500};
+constexpr milliseconds kStopLimit{5000};
+constexpr milliseconds kPingLifetime{1000};
+
+ApiSettings api_settings(const ControlPlaneConfig& config) {
+  ApiSettings settings;
+  settings.external_url = config.external_url;
+  settings.default_max_instances = config.default_max_instances;
+  settings.run_limit = config.run_limit;
+  if (config.webhook_https_only) settings.webhook_schemes = WebhookSchemes::kHttpsOnly;
+  return settings;
+}
+
+RateLimits rate_limits(const ControlPlaneConfig& config) {
+  RateLimits limits;
+  limits.create_prediction = config.rate_create_per_minute;
+  limits.read_prediction = config.rate_read_per_minute;
+  limits.other = config.rate_other_per_minute;
+  return limits;
+}
+
+store::Retention retention(const ControlPlaneConfig& config) {
+  store::Retention keep;
+  keep.content = std::chrono::hours(config.keep_content_hours);
+  keep.records = std::chrono::hours(24) * config.keep_records_days;
+  return keep;
+}
+
+CommitterOptions committer_options(const ControlPlaneConfig& config) {
+  CommitterOptions options;
+  options.batches_in_flight = config.batches_in_flight;
+  return options;
+}
+
+HubServiceOptions hub_options(const ControlPlaneConfig& config) {
+  HubServiceOptions options;
+  options.external_url = config.external_url;
+  return options;
+}
+
+}  // namespace
+
+std::size_t store_threads(const ControlPlaneConfig& config) {
+  const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
+  return writers + kReadThreads + kApiThreads + kHubThreads;
+}
+
+// Members in the order in which they are built; they die in reverse.
+struct Service::State {
+  State(ServiceParts parts_in, ControlPlaneConfig config_in);
+
+  asio::awaitable<Status> start();
+  asio::awaitable<Status> start_core();
+  Status start_rpc();
+  void start_front(std::string hub_addr);
+  asio::awaitable<void> serve(http::Exchange* exchange);
+  asio::awaitable<Status> check_ready();
+  HubServiceParts hub_parts();
+  WebhookParts webhook_parts();
+
+  ServiceParts parts;
+  const ControlPlaneConfig config;
+  DatabaseClock clock;
+  IdGenerator ids{clock, parts.random};
+  const ReplicaId replica = ids.next();
+  const Urls urls{config.external_url};
+  const http::Outbound outbound;
+
+  // Threads for what blocks. Writes have their own: they must never wait behind reads.
+  BlockingPool create_pool{config.batches_in_flight};
+  BlockingPool finish_pool{config.batches_in_flight + 1};
+  BlockingPool read_pool{kReadThreads};
+  BlockingPool api_pool{kApiThreads};
+  BlockingPool hub_pool{kHubThreads};
+  BlockingPool webhook_pool{kWebhookThreads};
+
+  // What happens to predictions.
+  std::unique_ptr<EventHub> hub;
+  RecentPredictions recent;
+  ResultWatch watch;
+  QueueLimits limits;
+  ResultCommitter committer;
+  std::optional<RegistryTokens> registry;
+
+  // Towards workers, schedulers and other control planes.
+  std::unique_ptr<HubService> hub_service;
+  std::unique_ptr<rpc::RpcServer> rpc_server;
+  std::unique_ptr<LinkedSchedulerClient> scheduler;
+  std::unique_ptr<PeerStreams> peers;
+
+  // Towards clients.
+  std::unique_ptr<PredictionIntake> intake;
+  std::unique_ptr<WebhookSender> webhooks;
+  std::unique_ptr<Api> api;
+  Router router;
+  std::optional<Authenticator> authenticator;
+  std::optional<RateLimiter> limiter;
+  std::optional<Middleware> middleware;
+  http::HealthEndpoints health;
+  std::unique_ptr<http::Server> http_server;
+
+  Maintenance maintenance;
+  bool is_draining = false;
+  SteadyTime pinged_at;
+  TaskGroup tasks;  // Last: its tasks use everything above.
+};
+
+Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
+    : parts(std::move(parts_in)),
+      config(std::move(config_in)),
+      clock(parts.clock),
+      outbound(http::AddressRules{config.webhook_allow_private, {}}),
+      hub(make_event_hub(parts.executor, clock)),
+      recent(clock),
+      watch(parts.executor, read_pool, parts.predictions, *hub, recent),
+      limits(read_pool, parts.predictions, clock),
+      committer(parts.executor, finish_pool, parts.predictions, recent, watch, parts.random,
+                parts.metrics, committer_options(config)),
+      health(parts.metrics, [this] { return check_ready(); }),
+      maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
+                                   read_pool, clock},
+                  retention(config)),
+      tasks(parts.executor) {
+  if (parts.signer == nullptr) return;
+  RegistryTokenOptions options;
+  options.service = config.registry_service;
+  options.account_url = config.external_url;
+  registry.emplace(parts.catalog, api_pool, *parts.signer, clock, parts.random, std::move(options));
+}
+
+HubServiceParts Service::State::hub_parts() {
+  HubServiceParts hub_parts{
+      *hub,     committer, parts.predictions, parts.files,   parts.fleet, parts.blobs,
+      hub_pool, clock,     parts.random,      parts.metrics, {}};
+  if (!registry) return hub_parts;
+  hub_parts.pull_token = [this](const std::string& repository) -> Result<PullGrant> {
+    PullGrant grant;
+    grant.registry = config.registry;
+    grant.token = registry->pull_token(repository);
+    grant.lifetime = RegistryTokenOptions{}.pull_lifetime;
+    return grant;
+  };
+  return hub_parts;
+}
+
+WebhookParts Service::State::webhook_parts() {
+  return WebhookParts{
+      parts.outbox,
+      parts.catalog,
+      *intake,
+      *hub,
+      committer,
+      watch,
+      recent,
+      read_pool,
+      webhook_pool,
+      clock,
+      parts.metrics,
+      [this](const store::PredictionView& view) { return prediction_json(view, urls); },
+      [this](const http::OutboundRequest& request) { return outbound.perform(request); }};
+}
+
+asio::awaitable<Status> Service::State::start() {
+  MIMEO_CO_RETURN_IF_ERROR(co_await start_core());
+  MIMEO_CO_RETURN_IF_ERROR(start_rpc());
+  const std::string hub_addr =
+      config.grpc_advertise.empty() ? rpc_server->address() : config.grpc_advertise;
+  start_front(hub_addr);
+  // Listed as soon as workers may come; the HTTP port opens last.
+  store::Replica row;
+  row.id = replica;
+  row.role = store::ReplicaRole::kControlPlane;
+  row.addr = hub_addr;
+  row.version = "0.1.0";
+  tasks.spawn("our row in replicas", maintenance.keep_listed(row));
+  MIMEO_CO_ASSIGN_OR_RETURN(http::ServerOptions options, http_options(config));
+  http_server =
+      std::make_unique<http::Server>(parts.executor, std::move(options),
+                                     [this](http::Exchange& exchange) { return serve(&exchange); });
+  MIMEO_CO_RETURN_IF_ERROR(http_server->start());
+  log::info("ready http={} port={} hub={} replica={}", config.http_listen, http_server->port(),
+            hub_addr, replica.str());
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<Status> Service::State::start_core() {
+  auto measure = [this] { return clock.measure(parts.maintenance); };
+  const Status measured = co_await read_pool.run(std::move(measure));
+  MIMEO_CO_RETURN_IF_ERROR(with_context(measured, "reading the database's clock"));
+  MIMEO_CO_RETURN_IF_ERROR(co_await maintenance.prepare());
+  tasks.spawn("the database's clock", clock.run(&read_pool, &parts.maintenance, kClockEvery));
+  tasks.spawn("ends elsewhere", watch.run(kWatchEvery));
+  tasks.spawn("starts", committer.write_starts());
+  tasks.spawn("deliveries", committer.write_deliveries());
+  tasks.spawn("maintenance", maintenance.run());
+  co_return absl::OkStatus();
+}
+
+Status Service::State::start_rpc() {
+  hub_service = make_hub_service(parts.executor, hub_parts(), hub_options(config));
+  rpc::RpcServerOptions options;
+  options.address = config.grpc_listen;
+  options.tls.certificate = config.grpc_tls_certificate;
+  options.tls.key = config.grpc_tls_key;
+  options.tls.ca = config.grpc_tls_ca;
+  rpc_server = std::make_unique<rpc::RpcServer>(
+      std::move(options), std::vector<grpc::Service*>{hub_service->service()});
+  return with_context(rpc_server->start(), "grpc-listen");
+}
+
+void Service::State::start_front(std::string hub_addr) {
+  SchedulerClientOptions client_options;
+  client_options.replica = replica;
+  client_options.hub_addr = std::move(hub_addr);
+  scheduler = make_scheduler_client(parts.executor, read_pool, parts.fleet, clock, parts.metrics,
+                                    std::move(client_options));
+  scheduler->start();
+  PeerStreamsOptions peer_options;
+  peer_options.replica = replica;
+  peers = make_peer_streams(parts.executor, read_pool, parts.fleet, *hub, watch, clock,
+                            std::move(peer_options));
+  peers->start();
+
+  IntakeOptions intake_options;
+  intake_options.batches_in_flight = config.batches_in_flight;
+  intake = make_prediction_intake(
+      parts.executor,
+      IntakeParts{parts.predictions, create_pool, read_pool, *scheduler, *hub, committer, watch,
+                  recent, limits, clock, parts.random, parts.metrics},
+      intake_options);
+  webhooks = make_webhook_sender(parts.executor, webhook_parts());
+  webhooks->start();
+
+  api = std::make_unique<Api>(parts.executor,
+                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
+                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
+                              api_settings(config));
+  router.add(api_routes(*api));
+  authenticator.emplace(parts.catalog, api_pool, clock);
+  limiter.emplace(clock, rate_limits(config));
+  middleware.emplace(
+      Middleware::Parts{router, *authenticator, *limiter, clock, parts.random, parts.metrics});
+}
+
+// What is not of the API is looked at first; it is a handful of exact paths.
+asio::awaitable<void> Service::State::serve(http::Exchange* exchange) {
+  const http::RequestHead& head = exchange->head();
+  if (http::HealthEndpoints::handles(head)) {
+    co_await health.answer(*exchange);
+    co_return;
+  }
+  if (registry && head.path == "/registry/token") {
+    co_await registry->handle_token(*exchange);
+  } else if (registry && head.path == "/cog/v1/display-token-url") {
+    co_await registry->handle_display_token_url(*exchange);
+  } else if (registry && head.path == "/cog/v1/verify-token") {
+    co_await registry->handle_verify_token(*exchange);
+  } else {
+    co_await middleware->serve(*exchange);
+  }
+}
+
+asio::awaitable<Status> Service::State::check_ready() {
+  if (is_draining) co_return absl::UnavailableError("this process stops");
+  if (clock.steady() - pinged_at < kPingLifetime) co_return absl::OkStatus();
+  auto ping = [this] { return parts.maintenance.ping(); };
+  const Status status = co_await read_pool.run(std::move(ping));
+  if (status.ok()) pinged_at = clock.steady();
+  co_return with_context(status, "the database");
+}
+
+Service::Service(ServiceParts parts, ControlPlaneConfig config)
+    : state_(std::make_unique<State>(std::move(parts), std::move(config))) {}
+
+Service::~Service() = default;
+
+asio::awaitable<Status> Service::start() {
+  const Status status = co_await state_->start();
+  co_return status;
+}
+
+asio::awaitable<void> Service::stop() {
+  State& state = *state_;
+  state.is_draining = true;
+  log::info("stopping");
+  // Schedulers stop naming us to workers, other control planes stop asking us for events.
+  auto remove = [&state] { return state.parts.fleet.remove_replica(state.replica); };
+  const Status removed = co_await state.read_pool.run(std::move(remove));
+  if (!removed.ok()) log::debug("removing our row: {}", removed.ToString());
+  if (state.http_server) {
+    // Synchronous requests still get their results: workers are connected until this is over.
+    co_await state.http_server->stop(state.config.drain_timeout);
+  }
+  if (state.webhooks) co_await state.webhooks->stop();
+  if (state.hub_service) state.hub_service->drain();
+  if (state.rpc_server) {
+    auto stop_rpc = [&state] {
+      state.rpc_server->stop(kRpcGrace);
+      return absl::OkStatus();
+    };
+    co_await state.hub_pool.run(std::move(stop_rpc));
+  }
+  if (state.hub_service) co_await state.hub_service->stop();
+  if (state.peers) co_await state.peers->stop();
+  if (state.scheduler) co_await state.scheduler->stop();
+  state.tasks.cancel();
+  const Status ended = co_await state.tasks.wait(kStopLimit);
+  if (!ended.ok()) log::warn("stopping: {}", ended.ToString());
+  log::info("stopped");
+}
+
+std::uint16_t Service::http_port() const { return state_->http_server->port(); }
+std::string Service::grpc_address() const { return state_->rpc_server->address(); }
+
+}  // namespace mimeo::control

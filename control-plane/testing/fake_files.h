@@ -1,0 +1,96 @@
+// Stand-ins for where files live: blobs in memory, and a table with one file.
+
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/blobs/blob_store.h"
+#include "common/store/files.h"
+
+namespace mimeo::control {
+
+// Blobs in memory; what the real stores do is tested in common/blobs.
+class MemoryBlobs final : public blobs::BlobStore {
+ public:
+  Result<std::unique_ptr<blobs::BlobWriter>> create(std::string_view key) override {
+    return std::make_unique<Writer>(*this, std::string(key));
+  }
+  Result<std::unique_ptr<blobs::BlobReader>> open(std::string_view key) override {
+    const std::lock_guard lock(mutex_);
+    const auto it = blobs_.find(std::string(key));
+    if (it == blobs_.end()) return absl::NotFoundError("no blob");
+    return std::make_unique<Reader>(it->second);
+  }
+  Status remove(std::string_view) override { return absl::OkStatus(); }
+  Status remove_all(std::string_view) override { return absl::OkStatus(); }
+  void put(const std::string& key, std::string data) {
+    const std::lock_guard lock(mutex_);
+    blobs_[key] = std::move(data);
+  }
+
+ private:
+  class Writer final : public blobs::BlobWriter {
+   public:
+    Writer(MemoryBlobs& blobs, std::string key) : blobs_(blobs), key_(std::move(key)) {}
+    Status write(std::string_view data) override {
+      data_ += data;
+      return absl::OkStatus();
+    }
+    Result<blobs::BlobInfo> commit() override {
+      blobs::BlobInfo info;
+      info.size_bytes = data_.size();
+      blobs_.put(key_, data_);
+      return info;
+    }
+
+   private:
+    MemoryBlobs& blobs_;
+    const std::string key_;
+    std::string data_;
+  };
+  class Reader final : public blobs::BlobReader {
+   public:
+    explicit Reader(std::string data) : data_(std::move(data)) {}
+    std::uint64_t size_bytes() const override { return data_.size(); }
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) override {
+      const std::string part =
+          data_.substr(std::min<std::size_t>(offset, data_.size()), buffer.size());
+      std::copy(part.begin(), part.end(), buffer.begin());
+      return part.size();
+    }
+
+   private:
+    const std::string data_;
+  };
+
+  std::mutex mutex_;
+  std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
+};
+
+// Knows one file.
+class OneFile final : public store::FilesStore {
+ public:
+  store::File file;
+  Status create_file(const store::File&) override { return absl::OkStatus(); }
+  Result<store::File> get_file(store::FileId id, AccountId account, WallTime) override {
+    if (id != file.id || account != file.account) return absl::NotFoundError("no file");
+    return file;
+  }
+  Result<std::vector<store::File>> list_files(AccountId, store::FileId, WallTime,
+                                              std::size_t) override {
+    return std::vector<store::File>{};
+  }
+  Status delete_file(store::FileId, AccountId) override { return absl::OkStatus(); }
+  Result<std::vector<store::File>> list_expired_files(WallTime, std::size_t) override {
+    return std::vector<store::File>{};
+  }
+};
+
+}  // namespace mimeo::control
