@@ -28,6 +28,7 @@
 #include "control-plane/prediction_intake.h"
 #include "control-plane/queue_limits.h"
 #include "control-plane/recent_predictions.h"
+#include "control-plane/registry/push_service.h"
 #include "control-plane/registry/token_service.h"
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
@@ -128,7 +129,8 @@ struct Service::State {
   ResultWatch watch;
   QueueLimits limits;
   ResultCommitter committer;
-  std::optional<RegistryTokens> registry;
+  std::optional<RegistryTokens> registry;  // Both empty without a registry.
+  std::optional<PushService> pushes;
 
   // Towards workers, schedulers and other control planes.
   std::unique_ptr<HubService> hub_service;
@@ -174,6 +176,13 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
   options.service = config.registry_service;
   options.account_url = config.external_url;
   registry.emplace(parts.catalog, api_pool, *parts.signer, clock, parts.random, std::move(options));
+  PushServiceOptions push_options;
+  push_options.registry_url = config.registry_url;
+  push_options.hook_secret = config.registry_hook_secret;
+  push_options.default_sku = api_settings(config).default_sku;
+  pushes.emplace(parts.executor,
+                 PushService::Parts{parts.catalog, api_pool, *registry, clock, parts.metrics},
+                 std::move(push_options));
 }
 
 HubServiceParts Service::State::hub_parts() {
@@ -241,6 +250,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("starts", committer.write_starts());
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
+  if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
 
@@ -299,6 +309,8 @@ asio::awaitable<void> Service::State::serve(http::Exchange* exchange) {
   }
   if (registry && head.path == "/registry/token") {
     co_await registry->handle_token(*exchange);
+  } else if (pushes && head.path == "/registry/events") {
+    co_await pushes->handle_events(*exchange);
   } else if (registry && head.path == "/cog/v1/display-token-url") {
     co_await registry->handle_display_token_url(*exchange);
   } else if (registry && head.path == "/cog/v1/verify-token") {
@@ -338,6 +350,10 @@ asio::awaitable<void> Service::stop() {
   if (state.http_server) {
     // Synchronous requests still get their results: workers are connected until this is over.
     co_await state.http_server->stop(state.config.drain_timeout);
+  }
+  if (state.pushes) {
+    const Status stopped = co_await state.pushes->stop(kStopLimit);
+    if (!stopped.ok()) log::warn("stopping the registry's part: {}", stopped.ToString());
   }
   if (state.webhooks) co_await state.webhooks->stop();
   if (state.hub_service) state.hub_service->drain();

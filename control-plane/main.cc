@@ -1,0 +1,141 @@
+// mimeo-control-plane: names every concrete class of the process, in the order of their
+// dependencies.
+
+#include <boost/asio/io_context.hpp>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "common/async/shutdown.h"
+#include "common/async/signal_event.h"
+#include "common/async/task_group.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/blobs/local_blobs.h"
+#include "common/crypto/crypto.h"
+#include "common/store/postgres/migrator.h"
+#include "common/store/postgres/postgres_store.h"
+#include "common/telemetry/log.h"
+#include "common/telemetry/metrics.h"
+#include "control-plane/config.h"
+#include "control-plane/service.h"
+
+namespace mimeo::control {
+namespace {
+
+constexpr int kFailed = 1;
+
+// The last line on stderr says why.
+int fail(const Status& status) {
+  std::cerr << "mimeo-control-plane: " << status.message() << '\n';
+  return kFailed;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream content;
+  content << in.rdbuf();
+  if (!in) return absl::NotFoundError("cannot read " + path);
+  return std::move(content).str();
+}
+
+// Null when no registry is configured.
+Result<std::unique_ptr<crypto::TokenSigner>> load_signer(const ControlPlaneConfig& config) {
+  if (config.registry_key.empty()) return nullptr;
+  MIMEO_ASSIGN_OR_RETURN(const std::string key, read_file(config.registry_key));
+  MIMEO_ASSIGN_OR_RETURN(const std::string certificate, read_file(config.registry_certificate));
+  return crypto::TokenSigner::load(key, certificate);
+}
+
+// An old schema would fail request by request: better to say so at once.
+Status check_schema(const std::string& database) {
+  MIMEO_ASSIGN_OR_RETURN(const store::MigrationStatus status, store::migration_status(database));
+  if (status.missing.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError("the database lacks migration " + status.missing.front() +
+                                       ": run `mimeo migrate`");
+}
+
+// Runs the service until somebody asks it to stop.
+struct Process {
+  Process(Service& service_in, boost::asio::any_io_executor executor)
+      : service(service_in), shutdown(executor), tasks(executor) {}
+
+  boost::asio::awaitable<void> run() {
+    const DoneGuard guard{*this};  // Also when something throws: the process must not hang.
+    status = absl::InternalError("starting failed, see the log");
+    status = co_await service.start();
+    if (status.ok()) co_await shutdown.wait();
+    co_await service.stop();
+  }
+
+  struct DoneGuard {
+    Process& process;
+    ~DoneGuard() { process.on_done(); }
+  };
+
+  Service& service;
+  SignalEvent shutdown;
+  Status status;
+  std::function<void()> on_done;
+  TaskGroup tasks;  // Last: its tasks use everything above.
+};
+
+int run(int argc, char** argv) {
+  // 1. Settings, logs.
+  ControlPlaneConfig config;
+  if (const auto exit_code = parse_config(argc, argv, config)) return *exit_code;
+  log::LogOptions log_options;
+  log_options.level = config.log_level;
+  log_options.format = config.log_format;
+  log_options.component = "control-plane";
+  if (const Status status = log::init(log_options); !status.ok()) return fail(status);
+
+  // 2. Time, randomness, metrics.
+  SystemClock clock;
+  SystemRandom random;
+  Metrics metrics;
+
+  // 3. The database: the only durable state.
+  if (const Status status = check_schema(config.database); !status.ok()) return fail(status);
+  store::PostgresOptions postgres_options;
+  postgres_options.conninfo = config.database;
+  postgres_options.max_connections = store_threads(config);
+  postgres_options.application_name = "mimeo-control-plane";
+  store::PostgresStore store(std::move(postgres_options));
+
+  // 4. Files, and the key that signs registry tokens.
+  auto blobs = blobs::LocalBlobs::open_directory(config.files_dir);
+  if (!blobs.ok()) return fail(with_context(blobs.status(), "files-dir"));
+  auto signer = load_signer(config);
+  if (!signer.ok()) return fail(with_context(signer.status(), "registry-key"));
+
+  // 5. The service, on one thread.
+  boost::asio::io_context context(1);
+  const auto executor = context.get_executor();
+  ServiceParts parts{executor, clock, random, metrics, store,   store,
+                     store,    store, store,  store,   **blobs, signer->get()};
+  Service service(std::move(parts), config);
+  Process process(service, executor);
+  process.on_done = [&context] { context.stop(); };
+  ShutdownSignals signals(executor, [&process] { process.shutdown.set(); });
+  process.tasks.spawn("control plane", process.run());
+  context.run();
+  return process.status.ok() ? 0 : fail(process.status);
+}
+
+}  // namespace
+}  // namespace mimeo::control
+
+int main(int argc, char** argv) {
+  try {
+    return mimeo::control::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "mimeo-control-plane: " << error.what() << '\n';
+    return 1;
+  }
+}
