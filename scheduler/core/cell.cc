@@ -24,7 +24,9 @@ Cell::Cell(CellId id, std::uint64_t epoch, const CellOptions& options, const Clo
       last_check_(clock.steady()),
       last_usage_(clock.steady()),
       timers_(clock.steady()),
-      backoff_(options.broken_for) {}
+      backoff_(options.broken_for),
+      // Unlike any number that another cell of this process, or an earlier epoch, has given out.
+      next_grant_((static_cast<std::uint64_t>(id) << 48) + ((epoch & 0xffff) << 32) + 1) {}
 
 Cell::~Cell() = default;
 
@@ -111,6 +113,8 @@ void Cell::remove_target(TargetId id) {
   if (it == targets_.end()) return;
   TargetState& t = *it->second;
   t.is_removed = true;
+  t.is_known = true;
+  t.config.releases.clear();
   t.config.min_instances = 0;
   t.config.max_instances = 0;
   fail_queue(t, "The deployment or version was deleted.");

@@ -187,6 +187,8 @@ class Cell {
   void images_changed(WorkerId worker, std::span<const VersionId> added,
                       std::span<const VersionId> removed);
   void worker_draining(WorkerId worker, std::chrono::milliseconds within);
+  // What the store says of the worker: an operator may have drained it, or ended that.
+  void worker_state_read(WorkerId worker, store::WorkerState state);
 
   // Answers to commits.
   void assigned(PredictionId id, store::Assigned answer);
@@ -313,8 +315,8 @@ class Cell {
   SteadyTime last_usage_;
   TimerWheel<Timer> timers_;
   SetupBackoff backoff_;
+  std::uint64_t next_grant_;
   double eviction_clock_ = 0;  // Greedy-Dual: rises to the score of the last victim.
-  std::uint64_t next_grant_ = 1;
 
   std::map<AccountId, AccountState> accounts_;
   std::map<TargetId, std::unique_ptr<TargetState>> targets_;

@@ -112,6 +112,9 @@ void Cell::plan() {
 }
 
 void Cell::plan_target(TargetState& t, Planning& planning) {
+  if (t.is_removed && !t.queue.is_empty()) {
+    fail_queue(t, "The deployment or version was deleted.");
+  }
   TargetLoad load;
   load.queued = static_cast<std::uint32_t>(t.queue.size());
   load.running = t.running;

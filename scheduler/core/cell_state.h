@@ -139,7 +139,8 @@ struct Worker {
   bool is_silent = false;  // Suspect: nothing heard for a while.
   bool is_lost = false;
   bool is_draining = false;
-  std::uint32_t overdue = 0;  // Attempts it did not answer in time.
+  bool is_drained_by_operator = false;  // Survives its Hello.
+  std::uint32_t overdue = 0;            // Attempts it did not answer in time.
   SteadyTime last_heard;
   SteadyTime lost_at;
   std::set<std::string> skus;

@@ -46,7 +46,7 @@ void Cell::worker_hello(const WorkerHello& hello) {
   w.is_connected = true;
   w.is_silent = false;
   w.is_lost = false;
-  w.is_draining = false;
+  w.is_draining = w.is_drained_by_operator;
   w.last_heard = now();
   w.skus = {hello.skus.begin(), hello.skus.end()};
   w.total = hello.total;
@@ -170,6 +170,32 @@ void Cell::worker_closed(WorkerId id) {
   Worker* worker = find_worker(id);
   if (worker == nullptr || !worker->is_connected) return;
   worker->is_connected = false;
+  if (worker->is_draining && !worker->is_drained_by_operator && worker->attempts.empty()) {
+    // It said that it would leave, and has nothing more to do. Should it come back after all, it
+    // joins anew.
+    worker->last_heard = now() - options_.lost_after;
+    lose_worker(*worker);
+  }
+  want_plan();
+  settle();
+}
+
+void Cell::worker_state_read(WorkerId id, store::WorkerState state) {
+  Worker* worker = find_worker(id);
+  if (worker == nullptr || worker->is_lost) return;
+  if (state == store::WorkerState::kDraining && !worker->is_draining) {
+    worker->is_drained_by_operator = true;
+    worker->is_draining = true;
+    for (const InstanceId instance : std::set<InstanceId>(worker->instances)) {
+      if (Instance* i = find_instance(instance)) stop_instance(*i, options_.drain_limit);
+    }
+  } else if (state == store::WorkerState::kReady && worker->is_drained_by_operator) {
+    worker->is_drained_by_operator = false;
+    worker->is_draining = false;
+    mark_worker_dirty(*worker);
+  } else {
+    return;
+  }
   want_plan();
   settle();
 }
@@ -229,7 +255,7 @@ void Cell::check_workers() {
 }
 
 void Cell::lose_worker(Worker& w) {
-  const bool has_left = w.is_draining && w.instances.empty();
+  const bool has_left = w.is_draining && !w.is_drained_by_operator && w.attempts.empty();
   w.is_lost = true;
   w.is_connected = false;
   w.lost_at = now();
