@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -70,6 +71,8 @@ class RawClient {
     if (receive_buffer > 0) {
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     }
+    const int on = 1;  // What is sent in two pieces leaves in two.
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     timeval limit{};
     limit.tv_sec = 20;
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -100,6 +103,8 @@ class RawClient {
     }
     return sent;
   }
+  // No more requests from here; answers can still be read.
+  void finish_sending() { ::shutdown(fd_, SHUT_WR); }
   // Reads until `end` was seen; what came, also when the server closed before.
   std::string read_until(std::string_view end) {
     while (received_.find(end) == std::string::npos && receive()) {
