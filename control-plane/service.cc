@@ -44,6 +44,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small reads of our own.
 constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
+constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
 constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
@@ -91,7 +92,7 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  return writers + kReadThreads + kApiThreads + kHubThreads;
+  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads;
 }
 
 // Members in the order in which they are built; they die in reverse.
@@ -121,6 +122,7 @@ struct Service::State {
   BlockingPool read_pool{kReadThreads};
   BlockingPool api_pool{kApiThreads};
   BlockingPool hub_pool{kHubThreads};
+  BlockingPool registry_pool{kRegistryThreads};
   BlockingPool webhook_pool{kWebhookThreads};
 
   // What happens to predictions.
@@ -181,7 +183,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
   push_options.hook_secret = config.registry_hook_secret;
   push_options.default_sku = api_settings(config).default_sku;
   pushes.emplace(parts.executor,
-                 PushService::Parts{parts.catalog, api_pool, *registry, clock, parts.metrics},
+                 PushService::Parts{parts.catalog, registry_pool, *registry, clock, parts.metrics},
                  std::move(push_options));
 }
 

@@ -117,6 +117,7 @@ Status PushService::reconcile_repository(const std::string& repository, int& mad
   MIMEO_RETURN_IF_ERROR(with_context(tags.status(), "tags of " + repository));
   Status first;
   for (const std::string& tag : *tags) {
+    if (is_stopping_) return absl::CancelledError("stopping");
     if (!can_make_version(tag)) continue;
     const auto digest = client_.get_digest(repository, tag);
     if (absl::IsNotFound(digest.status())) continue;
@@ -149,6 +150,7 @@ Result<int> PushService::reconcile() {
   int made = 0;
   Status first;
   for (const std::string& repository : repositories) {
+    if (is_stopping_) return absl::CancelledError("stopping");
     const Status status = reconcile_repository(repository, made);
     if (first.ok()) first = status;
   }
@@ -159,8 +161,10 @@ Result<int> PushService::reconcile() {
 void PushService::start() { tasks_.spawn("reconcile the registry", reconcile_forever()); }
 
 asio::awaitable<Status> PushService::stop(std::chrono::milliseconds limit) {
+  is_stopping_ = true;
   tasks_.cancel();
-  co_return co_await tasks_.wait(limit);
+  const Status ended = co_await tasks_.wait(limit);
+  co_return ended;
 }
 
 asio::awaitable<void> PushService::reconcile_forever() {
@@ -168,6 +172,7 @@ asio::awaitable<void> PushService::reconcile_forever() {
   while (true) {
     auto work = [this] { return reconcile(); };
     const auto made = co_await parts_.pool.run(std::move(work));
+    if (is_stopping_) co_return;
     if (!made.ok() && was_ok) {
       log::warn("the registry cannot be looked through error=\"{}\"",
                 std::string(made.status().message()));

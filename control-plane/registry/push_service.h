@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
@@ -73,7 +74,8 @@ class PushService {
   VersionMaker maker_;
   std::mutex mutex_;
   std::set<std::string> settled_;  // Guarded by mutex_: "repository@digest" that need no look.
-  TaskGroup tasks_;                // Last: its tasks use everything above.
+  std::atomic<bool> is_stopping_{false};  // Ends a look through a large catalog.
+  TaskGroup tasks_;                       // Last: its tasks use everything above.
 };
 
 }  // namespace mimeo::control
