@@ -13,7 +13,7 @@ Connection::Connection(const PostgresOptions& options) : raw_(options.conninfo) 
   session.exec(absl::StrCat(
       "SET plan_cache_mode = force_generic_plan; SET jit = off;"
       "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-      "SET enable_material = off;"
+      "SET enable_material = off; SET enable_bitmapscan = off;"
       "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex';"
       "SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';"
       "SET idle_in_transaction_session_timeout = '10s';"

@@ -87,7 +87,7 @@ WITH f AS MATERIALIZED (
 )
 SELECT holds FROM f)sql"};
 
-// Each id once.
+// Each id once. COALESCE hides the condition of instances_live, which would be walked whole.
 inline constexpr Statement kUpdateInstances{"instances_update", R"sql(
 UPDATE instances AS s SET
   state_since = CASE WHEN s.state = i.state THEN s.state_since ELSE now() END,
@@ -95,7 +95,7 @@ UPDATE instances AS s SET
   state = i.state,
   detail = COALESCE(i.detail, s.detail)
 FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS i(id, state, detail)
-WHERE s.id = i.id AND s.state < 90)sql"};
+WHERE s.id = ANY (ARRAY[i.id]) AND COALESCE(s.state, 0) < 90)sql"};
 
 inline constexpr Statement kListLiveInstances{"instances_live", R"sql(
 SELECT s.id, s.target_id, s.version_id, s.release, s.worker_id, s.incarnation, s.sku,

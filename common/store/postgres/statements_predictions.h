@@ -1,5 +1,9 @@
 // Statements that change predictions, active, results, payloads and idempotency. The transitions
 // T1 to T9 of docs/life-of-a-prediction.md.
+//
+// `a.id = ANY (ARRAY[i.id])` says the same as `a.id = i.id`, but is no equality to the planner: it
+// can only look up the row of each id. Given the equality, and a table that was empty when the plan
+// was made, it may walk the whole table instead, and goes on so when the table is full.
 
 #pragma once
 
@@ -33,7 +37,7 @@ WITH i AS MATERIALIZED (
   WHERE key IS NOT NULL AND NOT EXISTS (
     SELECT FROM idempotency AS y
     WHERE y.account_id = i.account_id AND y.key = i.key
-      AND y.day = (i.created_at AT TIME ZONE 'UTC')::date - 1)
+      AND y.day = (i.created_at AT TIME ZONE 'UTC')::date - 1 OFFSET 0)
   ON CONFLICT DO NOTHING
   RETURNING prediction_id
 ), p AS (
@@ -95,7 +99,7 @@ WITH f AS MATERIALIZED (
     worker_id = i.worker_id, incarnation = i.incarnation, version_id = i.version_id,
     release = i.release, assigned_at = now()
   FROM i
-  WHERE a.id = i.id AND a.st = 0 AND a.attempt = i.expected_attempt AND a.cancel_at IS NULL
+  WHERE a.id = ANY (ARRAY[i.id]) AND a.st = 0 AND a.attempt = i.expected_attempt AND a.cancel_at IS NULL
     AND (SELECT holds FROM f)
   RETURNING a.id, a.attempt, a.run_limit_ms, a.deadline_at, a.webhook_events, a.is_training
 ), d AS (
@@ -103,7 +107,7 @@ WITH f AS MATERIALIZED (
   UNION ALL
   -- A repeated assignment. Not the rows of u: they are not in the snapshot.
   SELECT a.id, a.attempt, a.run_limit_ms, a.deadline_at, a.webhook_events, a.is_training
-  FROM i JOIN active AS a USING (id)
+  FROM i JOIN active AS a ON a.id = ANY (ARRAY[i.id])
   WHERE a.st = 1 AND a.attempt = i.expected_attempt + 1 AND a.instance_id = i.instance_id
     AND a.worker_id = i.worker_id AND a.incarnation = i.incarnation AND (SELECT holds FROM f)
 )
@@ -117,7 +121,7 @@ inline constexpr Statement kMarkStarted{"active_mark_started", R"sql(
 WITH u AS (
   UPDATE active AS a SET st = 2, started_at = COALESCE(a.started_at, i.started_at)
   FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS i(id, attempt, started_at)
-  WHERE a.id = i.id AND a.attempt = i.attempt AND a.st = 1
+  WHERE a.id = ANY (ARRAY[i.id]) AND a.attempt = i.attempt AND a.st = 1
   RETURNING a.id, a.webhook_events, a.started_at = i.started_at AS is_first
 ), o AS (
   INSERT INTO webhook_outbox (prediction_id, event)
@@ -137,7 +141,8 @@ WITH i AS MATERIALIZED (
        started_at, completed_at, output, logs, metrics, instance_id, billed_ms)
 ), d AS (
   DELETE FROM active AS a USING i
-  WHERE a.id = i.id AND (i.expected >> a.st) & 1 = 1 AND (i.attempt IS NULL OR i.attempt = a.attempt)
+  WHERE a.id = ANY (ARRAY[i.id]) AND (i.expected >> a.st) & 1 = 1
+    AND (i.attempt IS NULL OR i.attempt = a.attempt)
   RETURNING a.id, a.attempt, i.status, i.error, COALESCE(a.started_at, i.started_at) AS started_at,
     i.completed_at, i.output, i.logs, i.metrics, COALESCE(i.instance_id, a.instance_id) AS instance_id,
     i.billed_ms, a.version_id, a.account_id, a.target_id, a.model_id, a.is_training,
@@ -158,10 +163,12 @@ WITH i AS MATERIALIZED (
   INSERT INTO webhook_outbox (prediction_id, event) SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0
 ), u AS (
   INSERT INTO usage_hour AS h (account_id, hour, sku, is_training, shard, billed_ms, n)
-  SELECT d.account_id, date_trunc('hour', d.completed_at), COALESCE(s.sku, t.sku, ''), d.is_training,
-    pg_backend_pid() % 8, sum(d.billed_ms), count(*)
-  FROM d LEFT JOIN instances AS s ON s.id = d.instance_id LEFT JOIN targets AS t ON t.id = d.target_id
-  WHERE d.attempt > 0
+  SELECT account_id, hour, sku, is_training, pg_backend_pid() % 8, sum(billed_ms), count(*)
+  FROM (
+    SELECT account_id, date_trunc('hour', completed_at) AS hour, is_training, billed_ms,
+      COALESCE((SELECT sku FROM instances WHERE id = d.instance_id),
+               (SELECT sku FROM targets WHERE id = d.target_id), '') AS sku
+    FROM d WHERE attempt > 0) AS used
   GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
   ON CONFLICT (account_id, hour, sku, is_training, shard) DO UPDATE
     SET billed_ms = h.billed_ms + excluded.billed_ms, n = h.n + excluded.n
@@ -193,7 +200,8 @@ WITH f AS MATERIALIZED (
     assigned_at = NULL, infra_failures = a.infra_failures + i.infra_failures
   FROM unnest($3::uuid[], $4::int[], $5::uuid[], $6::bigint[], $7::int[])
     AS i(id, attempt, worker_id, incarnation, infra_failures)
-  WHERE a.id = i.id AND a.attempt = i.attempt AND a.st IN (1, 2) AND a.worker_id = i.worker_id
+  WHERE a.id = ANY (ARRAY[i.id]) AND a.attempt = i.attempt AND a.st IN (1, 2)
+    AND a.worker_id = i.worker_id
     AND a.incarnation = i.incarnation AND (SELECT holds FROM f)
   RETURNING a.id
 )
@@ -202,7 +210,7 @@ SELECT f.holds, u.id FROM f LEFT JOIN u ON true)sql"};
 // What a cancel has to do with a prediction. $1 the id, $2 the account or 0.
 inline constexpr Statement kCancelLook{"predictions_cancel_look", R"sql(
 SELECT p.target_id, a.st
-FROM predictions AS p LEFT JOIN active AS a USING (id)
+FROM predictions AS p LEFT JOIN active AS a ON a.id = $1::uuid
 WHERE p.id = $1::uuid AND ($2::bigint = 0 OR p.account_id = $2))sql"};
 
 // T9. $1 the id, $2 the time. The first wish counts.

@@ -22,7 +22,7 @@ FROM unnest($1::uuid[]) WITH ORDINALITY AS i(id, n)
 JOIN LATERAL (
   SELECT * FROM predictions WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0
 ) AS p ON true
-LEFT JOIN active AS a ON a.id = i.id
+LEFT JOIN active AS a ON a.id = ANY (ARRAY[i.id])
 LEFT JOIN LATERAL (
   SELECT * FROM results WHERE id = i.id AND id BETWEEN $2::uuid AND $3::uuid OFFSET 0
 ) AS r ON true
