@@ -8,6 +8,8 @@ import secrets
 from .console import StackError
 from .process import ManagedProcess
 
+CPU_OVERCOMMIT = 8
+
 
 def http_get(port, path, timeout=2):
     """(status, body) or None when nobody answers."""
@@ -48,6 +50,7 @@ class ControlPlane:
                 "--registry-key", layout.keys / "registry.key",
                 "--registry-certificate", layout.keys / "registry.crt",
                 "--registry-hook-secret", layout.data["secrets"]["registry_hook"],
+                "--rate-create-per-minute", "0", "--rate-read-per-minute", "0", "--rate-other-per-minute", "0",
                 *layout.data.get("control_plane_flags", [])])
         if wait:
             self.process.wait_ready(lambda: is_ready(layout.ports["http"]), 30)
@@ -103,6 +106,8 @@ class Worker:
                 "--runtime", runtime,
                 "--shim", layout.program("mimeo-shim"),
                 "--metrics-listen", f"127.0.0.1:{layout.ports['worker_metrics']}",
+                # Models on one's own machine are idle most of the time: offer its cores several times.
+                "--total-cpu-milli", (os.cpu_count() or 1) * 1000 * CPU_OVERCOMMIT,
                 *arguments, *layout.data.get("worker_flags", [])])
         if wait:
             self.process.wait_ready(lambda: is_ready(layout.ports["worker_metrics"]), 30)
