@@ -1,7 +1,10 @@
 """All parts together, in the order in which they need each other."""
 
+import json
 import os
+import pathlib
 import shutil
+import signal
 
 from .api import Api
 from .console import Console, StackError
@@ -85,9 +88,9 @@ class Stack:
         self.layout.save()
 
     def _worker_id(self):
-        path = self.layout.worker / "worker_id"
+        path = self.layout.worker / "worker.json"
         wait_until(path.exists, 10, "the worker has not written its id")
-        return path.read_text().strip()
+        return json.loads(path.read_text())["worker_id"]
 
     def write_env(self):
         layout = self.layout
@@ -131,12 +134,15 @@ class Stack:
         return stopped
 
     def stop_leftovers(self):
-        """A worker that was killed leaves its shims running by design; end them by their pid files."""
-        from .process import ManagedProcess  # Same rule: pid together with its start time.
+        """A worker that was killed leaves its shims running by design; end those of its folders."""
         for record in self.layout.worker.glob("instances/*/shim.pid"):
-            shim = ManagedProcess("shim", self.layout)
-            shim.pid_file = record
-            shim.stop(limit=5)
+            pid = record.read_text().strip()
+            try:
+                command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(record.parent).encode() in command:  # Not a recycled pid.
+                os.kill(int(pid), signal.SIGTERM)
 
     def destroy(self):
         """down(), and removes all data (tests)."""
