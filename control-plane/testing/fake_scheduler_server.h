@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,13 +49,26 @@ class FakeSchedulerServer final : public v1::SchedulerLink::CallbackService {
       grpc::CallbackServerContext*) override {
     rpc::LinkOptions<v1::ControlPlaneFrame, v1::SchedulerLinkFrame> options;
     options.executor = loop_.executor();
-    options.on_frame = [this](v1::ControlPlaneFrame frame) { on_frame(frame); };
-    options.on_closed = [this](const Status&) { link.reset(); };
+    const std::uint64_t number = ++last_link_;
+    options.on_frame = [this, number](v1::ControlPlaneFrame frame) { on_frame(number, frame); };
+    options.on_closed = [this, number](const Status&) {
+      links_.erase(number);
+      closed_.insert(number);
+      link = links_.empty() ? nullptr : links_.rbegin()->second;
+    };
     const auto made = Stream::start(std::move(options));
-    boost::asio::post(loop_.executor(), [this, made] { link = made; });
+    boost::asio::post(loop_.executor(), [this, number, made] {
+      if (closed_.contains(number)) return;
+      links_[number] = made;
+      link = made;
+      for (const v1::ControlPlaneFrame& frame : std::exchange(early_[number], {})) {
+        on_frame(number, frame);
+      }
+    });
     return made.get();
   }
 
+  // To whoever was heard last, or connected last.
   void send(v1::SchedulerLinkMessage message) { link->send(std::move(message)); }
   void welcome() {
     v1::SchedulerLinkMessage message;
@@ -77,13 +93,18 @@ class FakeSchedulerServer final : public v1::SchedulerLink::CallbackService {
     send(std::move(message));
   }
 
-  std::shared_ptr<Stream> link;
+  std::shared_ptr<Stream> link;  // Null while nobody is connected.
   std::vector<v1::ControlPlaneMessage> received;
   bool answers_reserves = true;
   std::optional<store::Grant> grant;  // Of every answer.
 
  private:
-  void on_frame(const v1::ControlPlaneFrame& frame) {
+  void on_frame(std::uint64_t number, const v1::ControlPlaneFrame& frame) {
+    if (!links_.contains(number)) {
+      early_[number].push_back(frame);
+      return;
+    }
+    link = links_.at(number);
     for (const v1::ControlPlaneMessage& message : frame.messages()) {
       received.push_back(message);
       if (message.has_hello()) welcome();
@@ -93,6 +114,10 @@ class FakeSchedulerServer final : public v1::SchedulerLink::CallbackService {
 
   TestLoop& loop_;
   const std::vector<std::uint32_t> cells_;
+  std::atomic<std::uint64_t> last_link_ = 0;
+  std::map<std::uint64_t, std::shared_ptr<Stream>> links_;             // One per control plane.
+  std::map<std::uint64_t, std::vector<v1::ControlPlaneFrame>> early_;  // Before the link is known.
+  std::set<std::uint64_t> closed_;
   std::unique_ptr<rpc::RpcServer> server_;
 };
 
