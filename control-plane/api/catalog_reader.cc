@@ -43,11 +43,17 @@ CatalogReader::CatalogReader(store::CatalogStore& catalog, BlockingPool& pool, c
       accounts_(clock, 10s, kNames) {}
 
 CatalogReader::Read<KnownVersion> CatalogReader::version(VersionId id, AccountId viewer) {
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownVersion> known,
+                            co_await any_version(id));
+  if (!known->is_visible_to(viewer)) co_return absl::NotFoundError("no such version");
+  co_return known;
+}
+
+CatalogReader::Read<KnownVersion> CatalogReader::any_version(VersionId id) {
   std::shared_ptr<const KnownVersion> known = versions_.find(id);
   if (known == nullptr) {
     MIMEO_CO_ASSIGN_OR_RETURN(known, co_await load_version(id));
   }
-  if (!known->is_visible_to(viewer)) co_return absl::NotFoundError("no such version");
   co_return known;
 }
 

@@ -44,6 +44,8 @@ class CatalogReader {
 
   // kNotFound also when the viewer may not see it, or when it is not ready.
   Read<KnownVersion> version(VersionId id, AccountId viewer);
+  // Whoever asks.
+  Read<KnownVersion> any_version(VersionId id);
   Read<store::Model> model(std::string owner, std::string name, AccountId viewer);
   Read<KnownDeployment> deployment(std::string owner, std::string name);
   Read<store::Target> version_pool(VersionId id, std::string sku, std::int32_t max_instances);

@@ -95,9 +95,9 @@ Answer create_deployment_prediction(Api& api, Call& call) {
                                      "predictions.");
   }
   CreatePlan plan;
-  // As its owner sees it: a deployment goes on when the model behind it was made private.
+  // A deployment goes on when the model behind it was made private.
   MIMEO_CO_ASSIGN_OR_RETURN(plan.version,
-                            co_await api.reader.version(deployment.current.version, 0));
+                            co_await api.reader.any_version(deployment.current.version));
   plan.target = known->target;
   plan.deployment = deployment.id;
   plan.deployment_name = concat(deployment.owner, "/", deployment.name);

@@ -30,6 +30,12 @@ std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
+http::Headers stream_headers() {
+  http::Headers headers;
+  headers.add("Access-Control-Allow-Origin", "*");
+  return headers;
+}
+
 // Strings as they are, all else as JSON.
 std::string event_data(const json& output) {
   if (output.is_string()) return output.get<std::string>();
@@ -104,7 +110,8 @@ class StreamSession {
       : api_(api), events_(exchange), id_(id), text_(wanted) {}
 
   boost::asio::awaitable<void> run() {
-    Status status = co_await events_.start();
+    http::Headers headers = stream_headers();
+    Status status = co_await events_.start(std::move(headers));
     if (status.ok()) {
       std::string hello = ": hi\n\n";
       status = co_await events_.send_raw(std::move(hello));
@@ -176,7 +183,8 @@ ExchangeAnswer replay(const store::PredictionView& view, http::Exchange& exchang
   text.end(view);
   if (text.is_behind_the_end()) co_return empty_response(204);
   http::EventStream events(exchange);
-  Status status = co_await events.start();
+  http::Headers headers = stream_headers();
+  Status status = co_await events.start(std::move(headers));
   std::string all = ": hi\n\n" + text.take();
   if (status.ok()) status = co_await events.send_raw(std::move(all));
   if (status.ok()) (void)co_await events.end();
