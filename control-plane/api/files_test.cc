@@ -1,0 +1,224 @@
+#include "control-plane/api/file_links.h"
+#include "control-plane/api/testing/api_fixture.h"
+
+namespace mimeo::control {
+namespace {
+
+using nlohmann::json;
+
+class FilesApi : public ApiTest {
+ protected:
+  static std::string part(const std::string& disposition, const std::string& type,
+                          const std::string& data) {
+    std::string out = "--XyZ\r\nContent-Disposition: form-data; " + disposition + "\r\n";
+    if (!type.empty()) out += "Content-Type: " + type + "\r\n";
+    return out + "\r\n" + data + "\r\n";
+  }
+  Reply upload(const std::string& parts) {
+    return call("POST", "/v1/files", parts + "--XyZ--\r\n",
+                {{"Content-Type", "multipart/form-data; boundary=XyZ"}});
+  }
+  std::string id_of(const Reply& reply) { return reply.json()["id"]; }
+  std::string uploaded(const std::string& data) {
+    const Reply reply =
+        upload(part(R"(name="content"; filename="a.bin")", "application/octet-stream", data));
+    EXPECT_EQ(reply.status, 201) << reply.body;
+    return id_of(reply);
+  }
+  std::string link(const std::string& id, std::int64_t expiry) {
+    const std::string signature = sign_file_link(account_, *store::FileId::parse(id), expiry);
+    return "/v1/files/" + id + "/download?owner=acme&expiry=" + std::to_string(expiry) +
+           "&signature=" + http::percent_encode(signature);
+  }
+  std::int64_t now_s() {
+    return std::chrono::duration_cast<std::chrono::seconds>(clock_.now().time_since_epoch())
+        .count();
+  }
+};
+
+TEST_F(FilesApi, AnUploadIsDescribedInFull) {
+  const Reply reply = upload(part(R"(name="content"; filename="test.txt")", "text/plain", "hello") +
+                             part(R"(name="metadata")", "", R"({"a":"b"})"));
+  ASSERT_EQ(reply.status, 201) << reply.body;
+  const json file = reply.json();
+  EXPECT_EQ(file["name"], "test.txt");
+  EXPECT_EQ(file["content_type"], "text/plain");
+  EXPECT_EQ(file["size"], 5);
+  EXPECT_EQ(file["etag"], "5d41402abc4b2a76b9719d911017c592");
+  EXPECT_EQ(file["checksums"]["md5"], "5d41402abc4b2a76b9719d911017c592");
+  EXPECT_EQ(file["checksums"]["sha256"],
+            "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+  EXPECT_EQ(file["metadata"], json::parse(R"({"a":"b"})"));
+  EXPECT_EQ(file["urls"]["get"], "https://mimeo.example/v1/files/" + id_of(reply));
+  EXPECT_EQ(get("/v1/files/" + id_of(reply)).json(), file);
+  EXPECT_EQ(get("/v1/files").json()["results"][0], file);
+}
+
+TEST_F(FilesApi, EveryClientsHabitsAreUnderstood) {
+  // Raw bytes with a name that says nothing, metadata as fields.
+  const json generated =
+      upload(part(R"(name="content"; filename="upload")", "application/octet-stream", "x") +
+             part(R"(name="metadata[k]")", "", "v"))
+          .json();
+  EXPECT_EQ(generated["metadata"], json::parse(R"({"k":"v"})"));
+  // Metadata as a file.
+  const json blob =
+      upload(part(R"(name="content"; filename="a.png")", "image/png", "x") +
+             part(R"(name="metadata"; filename="blob")", "application/json", R"({"n":1})"))
+          .json();
+  EXPECT_EQ(blob["metadata"], json::parse(R"({"n":1})"));
+  EXPECT_EQ(blob["content_type"], "image/png");
+  // No type, no metadata, name and type as fields, metadata first.
+  const json fields =
+      upload(part(R"(name="metadata")", "", "{}") + part(R"(name="filename")", "", "named.txt") +
+             part(R"(name="type")", "", "text/x-mine") +
+             part(R"(name="content"; filename="file")", "", "x"))
+          .json();
+  EXPECT_EQ(fields["name"], "named.txt");
+  EXPECT_EQ(fields["content_type"], "text/x-mine");
+  const json bare = upload(part(R"(name="content"; filename="file")", "", "")).json();
+  EXPECT_EQ(bare["content_type"], "application/octet-stream");
+  EXPECT_EQ(bare["size"], 0);
+  EXPECT_EQ(bare["metadata"], json::object());
+}
+
+TEST_F(FilesApi, BadUploadsAreClientErrors) {
+  EXPECT_EQ(post("/v1/files", json::object()).status, 400);
+  EXPECT_EQ(upload("").status, 400);
+  EXPECT_EQ(upload(part(R"(name="metadata")", "", "{}")).status, 400);
+  EXPECT_EQ(upload(part(R"(name="content"; filename="a")", "", "x") +
+                   part(R"(name="metadata")", "", "[1]"))
+                .status,
+            400);
+  EXPECT_EQ(upload(part(R"(name="content"; filename="a")", "", "x") +
+                   part(R"(name="content"; filename="b")", "", "y"))
+                .status,
+            400);
+  EXPECT_EQ(
+      upload(part("name=\"content\"; filename=\"" + std::string(300, 'n') + "\"", "", "x")).status,
+      400);
+  EXPECT_EQ(get("/v1/files").json()["results"].size(), 0U);
+}
+
+TEST_F(FilesApi, TooLargeIsSaidAsClientsKnowIt) {
+  settings_.max_file = Bytes{1'000'000};
+  start();
+  const Reply reply =
+      upload(part(R"(name="content"; filename="a")", "", std::string(1'000'001, 'x')));
+  EXPECT_EQ(reply.status, 413);
+  EXPECT_EQ(reply.json(), json::parse(R"({"detail":"Files must be less than 1MB in size"})"));
+  EXPECT_EQ(get("/v1/files").json()["results"].size(), 0U);
+}
+
+TEST_F(FilesApi, DeletedIsGone) {
+  const std::string path = "/v1/files/" + uploaded("x");
+  EXPECT_EQ(call("DELETE", path, "", as(stranger_token_)).status, 404);
+  EXPECT_EQ(call("DELETE", path).status, 204);
+  EXPECT_EQ(call("DELETE", path).status, 404);
+  EXPECT_EQ(get(path).json(), json::parse(R"({"detail":"File not found"})"));
+  EXPECT_EQ(get("/v1/files/garbage").status, 404);
+}
+
+TEST_F(FilesApi, AFileExpiresAfterADay) {
+  const std::string path = "/v1/files/" + uploaded("x");
+  clock_.advance(std::chrono::hours(24));
+  EXPECT_EQ(get(path).status, 404);
+  EXPECT_EQ(get("/v1/files").json()["results"].size(), 0U);
+}
+
+TEST_F(FilesApi, ASignedLinkOpensTheFileWithoutAToken) {
+  const std::string id = uploaded("content of it");
+  const Reply reply = call("GET", link(id, now_s() + 60), "", {{"Authorization", ""}});
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.body, "content of it");
+  EXPECT_EQ(reply.header("Content-Type"), "application/octet-stream");
+  std::string forged = link(id, now_s() + 60);
+  forged.replace(forged.find("&signature=") + 11, 4, "AAAA");
+  for (const std::string& bad : {link(id, now_s() - 1), forged, "/v1/files/" + id + "/download",
+                                 link(uploaded("other"), now_s() + 60).replace(10, 26, id)}) {
+    const Reply refused = get(bad);
+    EXPECT_EQ(refused.status, 404) << bad;
+    EXPECT_EQ(refused.json(), json::parse(R"({"detail":"File not found"})"));
+  }
+}
+
+TEST_F(FilesApi, PagesOfFilesHoldAHundred) {
+  for (int i = 0; i < 101; ++i) uploaded("x");
+  const json first = get("/v1/files").json();
+  EXPECT_EQ(first["results"].size(), 100U);
+  const std::string next = first["next"].get<std::string>().substr(21);
+  EXPECT_EQ(get(next).json()["results"].size(), 1U);
+}
+
+class Delivery : public ApiTest {
+ protected:
+  // The path of an output file with this content.
+  std::string deliver(const std::string& filename, const std::string& content) {
+    const std::string token = make_delivery_token(ids_.next(), random_);
+    auto writer = *blobs_->create(*delivery_blob_key(token, filename));
+    EXPECT_EQ(writer->write(content), absl::OkStatus());
+    EXPECT_TRUE(writer->commit().ok());
+    return delivery_url("", token, filename);
+  }
+  Reply fetch(const std::string& path, Fields fields = {}) {
+    fields.emplace_back("Authorization", "");
+    return call("GET", path, "", fields);
+  }
+};
+
+TEST_F(Delivery, AFileIsPublicTypedAndCacheable) {
+  const std::string path = deliver("out-0.png", "PNGDATA");
+  const Reply reply = fetch(path);
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body, "PNGDATA");
+  EXPECT_EQ(reply.header("Content-Type"), "image/png");
+  EXPECT_EQ(reply.header("Content-Length"), "7");
+  EXPECT_EQ(reply.header("Accept-Ranges"), "bytes");
+  EXPECT_EQ(reply.header("Cache-Control"), "public,max-age=3600");
+  EXPECT_EQ(reply.header("Access-Control-Allow-Origin"), "*");
+  EXPECT_NE(reply.header("Last-Modified"), "");
+  const std::string etag = reply.header("ETag");
+  EXPECT_TRUE(etag.starts_with("\"") && etag.ends_with("\"")) << etag;
+  EXPECT_EQ(fetch(path, {{"If-None-Match", etag}}).status, 304);
+  EXPECT_EQ(fetch(path, {{"If-None-Match", "\"other\""}}).status, 200);
+  const Reply head = call("HEAD", path, "", {{"Authorization", ""}});
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.body, "");
+}
+
+TEST_F(Delivery, RangesGivePartsOfAFile) {
+  std::string content;
+  for (int i = 0; i < 100'000; ++i) content += std::to_string(i) + "\n";
+  const std::string path = deliver("big file.txt", content);
+  EXPECT_EQ(fetch(path).body, content);
+  const Reply part = fetch(path, {{"Range", "bytes=300000-300009"}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, content.substr(300'000, 10));
+  EXPECT_EQ(part.header("Content-Range"), "bytes 300000-300009/" + std::to_string(content.size()));
+  EXPECT_EQ(fetch(path, {{"Range", "bytes=-5"}}).body, content.substr(content.size() - 5));
+  EXPECT_EQ(fetch(path, {{"Range", "bytes=99999999-"}}).status, 416);
+  EXPECT_EQ(fetch(path, {{"Range", "bytes=0-1"}, {"If-Range", "\"old\""}}).status, 200);
+}
+
+TEST_F(Delivery, OnlyTheExactLinkOpensAFile) {
+  const std::string path = deliver("out.txt", "x");
+  EXPECT_EQ(fetch(path.substr(0, path.size() - 3) + "html").status, 404);
+  std::string other = path;
+  other[40] = other[40] == '0' ? '1' : '0';
+  EXPECT_EQ(fetch(other).status, 404);
+  EXPECT_EQ(fetch("/delivery/short/out.txt").status, 404);
+  EXPECT_EQ(fetch(other).header("Access-Control-Allow-Origin"), "*");
+}
+
+TEST_F(Delivery, PagesOfOtherOriginsMayAskFirst) {
+  const Reply reply = call("OPTIONS", deliver("a.txt", "x"), "",
+                           {{"Authorization", ""}, {"Origin", "https://app.example"}});
+  EXPECT_EQ(reply.status, 204);
+  EXPECT_EQ(reply.header("Access-Control-Allow-Origin"), "*");
+  EXPECT_EQ(reply.header("Access-Control-Allow-Methods"), "GET, HEAD");
+}
+
+TEST_F(Delivery, AFileOfNothingIsServed) { EXPECT_EQ(fetch(deliver("empty.txt", "")).status, 200); }
+
+}  // namespace
+}  // namespace mimeo::control

@@ -1,0 +1,148 @@
+// What every request meets before its handler: aliases, tokens, limits, bodies, unknown paths.
+#include "control-plane/api/testing/api_fixture.h"
+
+namespace mimeo::control {
+namespace {
+
+using nlohmann::json;
+
+TEST_F(ApiTest, TheApiAnswersUnderItsAliases) {
+  for (const char* path : {"/v1/account", "/account", "/v1/v1/account", "/v1/account/",
+                           "/v1/https://mimeo.example/v1/account"}) {
+    const Reply reply = get(path);
+    EXPECT_EQ(reply.status, 200) << path << reply.body;
+    EXPECT_EQ(reply.json()["username"], "acme") << path;
+  }
+}
+
+TEST_F(ApiTest, BothAuthorizationSchemesAreAccepted) {
+  EXPECT_EQ(call("GET", "/v1/account", "", {{"Authorization", "Bearer " + token_}}).status, 200);
+  EXPECT_EQ(call("GET", "/v1/account", "", {{"Authorization", "Token " + token_}}).status, 200);
+}
+
+TEST_F(ApiTest, AMissingTokenIsSaidToBeMissing) {
+  const Reply reply = call("GET", "/v1/account", "", {{"Authorization", ""}});
+  EXPECT_EQ(reply.status, 401);
+  EXPECT_EQ(reply.header("Content-Type"), "application/problem+json");
+  EXPECT_EQ(reply.json()["detail"], "You did not pass an authentication token");
+}
+
+TEST_F(ApiTest, ABadTokenIsSaidToBeBad) {
+  for (const char* value : {"Bearer wrong", "Bearer ", "Basic abc", "nonsense"}) {
+    const Reply reply = call("GET", "/v1/hardware", "", {{"Authorization", value}});
+    EXPECT_EQ(reply.status, 401) << value;
+    EXPECT_EQ(reply.json()["detail"], "You did not pass a valid authentication token") << value;
+  }
+}
+
+TEST_F(ApiTest, ADisabledTokenAndAnExpiredOneAreRefused) {
+  const std::string disabled = add_token(account_);
+  EXPECT_EQ(call("GET", "/v1/account", "", as(disabled)).status, 200);
+  ASSERT_EQ(store_.disable_token(last_token_.id, clock_.now()), absl::OkStatus());
+  clock_.advance(std::chrono::seconds(1));
+  EXPECT_EQ(call("GET", "/v1/account", "", as(disabled)).status, 401);
+
+  store::Token token;
+  token.account = account_.id;
+  token.hash = crypto::sha256("expired");
+  token.expires_at = clock_.now();
+  ASSERT_TRUE(store_.create_token(token).ok());
+  EXPECT_EQ(call("GET", "/v1/account", "", as("expired")).status, 401);
+}
+
+TEST_F(ApiTest, UnknownPathsAndMethodsAreClear) {
+  const Reply unknown = get("/v1/nothing/here");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_EQ(unknown.json(),
+            json::parse(R"({"detail":"The requested resource could not be found.","status":404})"));
+  const Reply method = call("PUT", "/v1/predictions");
+  EXPECT_EQ(method.status, 405);
+  EXPECT_EQ(method.header("Allow"), "POST, GET, HEAD");
+  EXPECT_EQ(call("OPTIONS", "/v1/models").status, 204);
+  EXPECT_EQ(call("OPTIONS", "/v1/models").header("Access-Control-Allow-Origin"), "");
+  EXPECT_EQ(call("HEAD", "/v1/account").status, 200);
+}
+
+TEST_F(ApiTest, ABodyThatIsTooLargeIsRefused) {
+  const Reply small = call("POST", "/v1/models", std::string((1U << 20U) + 1, ' '));
+  EXPECT_EQ(small.status, 413);
+  EXPECT_EQ(small.header("Content-Type"), "application/problem+json");
+  const Reply large = call("POST", "/v1/predictions", std::string(17U << 20U, ' '));
+  EXPECT_EQ(large.status, 413);
+}
+
+TEST_F(ApiTest, AnInputOfTenMegabytesIsAccepted) {
+  json body = valid_body();
+  body["input"]["text"] = "data:text/plain;base64," + std::string(10'000'000, 'A');
+  EXPECT_EQ(post("/v1/predictions", body).status, 201);
+}
+
+TEST_F(ApiTest, RateLimitsAreShownAndEnforced) {
+  EXPECT_EQ(get("/v1/account").header("ratelimit-remaining"), "2999");
+  EXPECT_EQ(get("/v1/files").header("ratelimit-remaining"), "");
+  limits_.create_prediction = 1;
+  start();
+  const Reply first = post("/v1/predictions", valid_body());
+  EXPECT_EQ(first.status, 201);
+  EXPECT_EQ(first.header("ratelimit-remaining"), "0");
+  EXPECT_EQ(first.header("ratelimit-reset"), "60");
+  const Reply second = post("/v1/predictions", valid_body());
+  EXPECT_EQ(second.status, 429);
+  EXPECT_EQ(
+      second.json(),
+      json::parse(
+          R"({"detail":"Request was throttled. Your rate limit resets in ~60s.","status":429,"retry_after":60})"));
+  EXPECT_EQ(second.header("Retry-After"), "60");
+}
+
+TEST_F(ApiTest, EveryAnswerNamesItsRequest) {
+  EXPECT_EQ(get("/v1/account").header("X-Request-Id").size(), 20U);
+  const Reply given = call("GET", "/v1/account", "", {{"X-Request-Id", "abc-1"}});
+  EXPECT_EQ(given.header("X-Request-Id"), "abc-1");
+  const Reply hostile = call("GET", "/v1/account", "", {{"X-Request-Id", "a b\"c"}});
+  EXPECT_NE(hostile.header("X-Request-Id"), "a b\"c");
+}
+
+TEST_F(ApiTest, RequestsAreCountedByRoute) {
+  (void)get("/v1/account");
+  (void)call("GET", "/v1/account", "", {{"Authorization", ""}});
+  const std::string text = plane_->metrics.serialize();
+  EXPECT_NE(text.find(R"(mimeo_http_requests_total{route="GET /account",status="200"} 1)"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(R"(mimeo_http_requests_total{route="GET /account",status="401"} 1)"),
+            std::string::npos);
+}
+
+TEST_F(ApiTest, TheAccountAndItsWebhookSecret) {
+  EXPECT_EQ(
+      get("/v1/account").json(),
+      json::parse(
+          R"({"type":"user","username":"acme","name":"acme","github_url":null,"avatar_url":null})"));
+  EXPECT_TRUE(get("/v1/webhooks/default/secret").json().contains("key"));
+}
+
+TEST_F(ApiTest, HardwareIsABareArray) {
+  EXPECT_EQ(get("/v1/hardware").json(),
+            json::parse(R"([{"sku":"cpu","name":"CPU"},{"sku":"gpu-t4","name":"Nvidia T4 GPU"}])"));
+}
+
+TEST_F(ApiTest, ThereAreNoCollections) {
+  EXPECT_EQ(get("/v1/collections").json(),
+            json::parse(R"({"next":null,"previous":null,"results":[]})"));
+  EXPECT_EQ(get("/v1/collections/text-to-image").status, 404);
+}
+
+TEST_F(ApiTest, PathTricksAreClientErrors) {
+  for (const std::string path :
+       {"/v1/models/%2e%2e/%2e%2e", "/v1/models/a%00b/c", "/v1/%zz", "/v1/models/%ff/x",
+        "/delivery/x/y", "/v1/models/a%2Fb/c", "/v1/predictions/%20"}) {
+    const int status = get(path).status;
+    EXPECT_GE(status, 400) << path;
+    EXPECT_LT(status, 500) << path;
+  }
+  EXPECT_EQ(get("/v1/predictions/" + std::string(5000, 'a')).status, 404);
+}
+
+}  // namespace
+}  // namespace mimeo::control
