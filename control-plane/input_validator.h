@@ -4,7 +4,7 @@
 // Problems come in the words and kinds of the validator that clients of the public API know
 // (xeipuuv/gojsonschema); a general JSON Schema library has other words, so this is our own, for
 // the dialect that Cog writes: OpenAPI 3.0 with $ref, allOf, anyOf, oneOf, nullable, enum, bounds,
-// patterns and formats. Unknown keywords are ignored. docs/adr/input-validation.md says why.
+// patterns and formats. Unknown keywords are ignored. docs/adr/0009 says why.
 
 #pragma once
 
