@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/store/postgres/migrator.h"
+#include "common/store/postgres/postgres_store.h"
 
 namespace mimeo::testing_support {
 namespace {
@@ -245,6 +246,9 @@ std::string PrivatePostgres::make_database() {
     pqxx::nontransaction(connection).exec("CREATE DATABASE migrated");
     const auto applied = store::migrate(conninfo("migrated"));
     if (!applied.ok()) die("migrating failed: " + std::string(applied.status().message()));
+    store::PostgresStore partitioned({.conninfo = conninfo("migrated"), .max_connections = 1});
+    const Status made = partitioned.make_partitions(SystemClock().now(), std::chrono::hours{48});
+    if (!made.ok()) die("making partitions failed: " + std::string(made.message()));
     has_template_ = true;
   }
   return create(" TEMPLATE migrated");

@@ -23,7 +23,7 @@ class PrivatePostgres {
   PrivatePostgres& operator=(const PrivatePostgres&) = delete;
   ~PrivatePostgres();
 
-  // Connection string of a new, empty, migrated database.
+  // Connection string of a new, empty, migrated database with the partitions of the next two days.
   std::string make_database();
   // The same without the schema.
   std::string make_empty_database();
