@@ -1,36 +1,57 @@
-// The three calls of proto/event_hub.proto that move files or tokens: FetchInput, StoreOutput,
-// PullToken. Used by hub_service.cc alone. Each call lives by itself until gRPC is done with it;
-// everything that blocks runs on the pool.
+// What the three calls of proto/event_hub.proto that move files or tokens do: FetchInput,
+// StoreOutput, PullToken. Used by hub_service.cc alone, which makes them gRPC methods. Everything
+// that blocks runs on the pool.
 
 #pragma once
 
-#include <grpcpp/grpcpp.h>
+#include <boost/asio/awaitable.hpp>
+#include <string>
 
+#include "common/base/status.h"
+#include "common/rpc/streams.h"
 #include "control-plane/hub_service.h"
 #include "control-plane/worker_tokens.h"
-#include "proto/event_hub.grpc.pb.h"
+#include "proto/event_hub.pb.h"
 
 namespace mimeo::control {
 
-// What the calls share; outlives them.
-struct FileCallContext {
-  HubServiceParts& parts;
-  const HubServiceOptions& options;
-  WorkerTokens& tokens;
+// On the HTTP thread. All that it is given outlives it.
+class FileCalls {
+ public:
+  FileCalls(HubServiceParts& parts, const HubServiceOptions& options, WorkerTokens& tokens)
+      : parts_(parts), options_(options), tokens_(tokens) {}
+
+  // Each checks the worker's `token` first: kUnauthenticated.
+
+  // kNotFound, kPermissionDenied (a URL that is not ours).
+  boost::asio::awaitable<Status> fetch_input(std::string token, v1::FetchInputRequest request,
+                                             rpc::ServerWriter<v1::Chunk>* out);
+  // Nothing is stored unless all of it came.
+  boost::asio::awaitable<Result<v1::StoredOutput>> store_output(std::string token,
+                                                                rpc::ServerReader<v1::Chunk>* in);
+  // kUnavailable when there is no registry.
+  boost::asio::awaitable<Result<v1::PullTokenReply>> pull_token(std::string token,
+                                                                v1::PullTokenRequest request);
+
+ private:
+  // What a FetchInput sends: a text that is in memory, or a blob.
+  struct Source {
+    std::string text;
+    std::shared_ptr<blobs::BlobReader> blob;
+  };
+  struct Upload;
+
+  // These block.
+  Result<Source> find_input(const v1::FetchInputRequest& request) const;
+  Result<std::string> key_of(std::string_view url, PredictionId id) const;
+  Result<std::string> key_of_file(std::string_view rest, PredictionId id) const;
+  static Result<std::string> key_of_output(std::string_view rest);
+  static Result<std::string> read_piece(const Source& source, std::size_t offset);
+  Status take_piece(Upload& upload, const v1::Chunk& piece) const;
+
+  HubServiceParts& parts_;
+  const HubServiceOptions& options_;
+  WorkerTokens& tokens_;
 };
-
-// Value of the metadata "mimeo-worker-token"; empty when absent.
-[[nodiscard]] std::string worker_token_of(const grpc::CallbackServerContext& context);
-
-[[nodiscard]] grpc::ServerWriteReactor<v1::Chunk>* fetch_input(
-    const FileCallContext& shared, const grpc::CallbackServerContext& context,
-    const v1::FetchInputRequest& request);
-[[nodiscard]] grpc::ServerReadReactor<v1::Chunk>* store_output(
-    const FileCallContext& shared, const grpc::CallbackServerContext& context,
-    v1::StoredOutput* reply);
-[[nodiscard]] grpc::ServerUnaryReactor* pull_token(const FileCallContext& shared,
-                                                   grpc::CallbackServerContext& context,
-                                                   const v1::PullTokenRequest& request,
-                                                   v1::PullTokenReply* reply);
 
 }  // namespace mimeo::control

@@ -1,12 +1,11 @@
 #include "control-plane/hub_service.h"
 
-#include <boost/asio/post.hpp>
 #include <set>
 #include <utility>
 
-#include "common/async/signal_event.h"
 #include "common/async/task_group.h"
-#include "common/rpc/link.h"
+#include "common/rpc/streams.h"
+#include "common/rpc/unary.h"
 #include "common/telemetry/log.h"
 #include "control-plane/event_wire.h"
 #include "control-plane/file_calls.h"
@@ -18,76 +17,16 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kReadLimit{1000};  // How soon a cancelled Subscribe is noticed.
+constexpr milliseconds kReadLimit{1000};  // How soon an idle reader that left is noticed.
 constexpr milliseconds kStopLimit{2000};
-
-// Another control plane reads one prediction's events. Everything but the reactions on the HTTP
-// thread; lives until gRPC is done with it and the coroutine that serves it ended.
-class SubscribeCall final : public grpc::ServerWriteReactor<v1::EventBatch> {
- public:
-  explicit SubscribeCall(const asio::any_io_executor& executor)
-      : executor_(executor), written_(executor) {}
-
-  void hold(std::shared_ptr<SubscribeCall> self) { self_ = std::move(self); }
-
-  // Suspends until the batch is on its way. False: the reader is gone.
-  asio::awaitable<bool> write(v1::EventBatch batch) {
-    if (is_gone_) co_return false;
-    batch_ = std::move(batch);
-    written_.reset();
-    StartWrite(&batch_);
-    co_await written_.wait();
-    co_return !is_gone_;
-  }
-  void finish(const Status& status) {
-    if (!std::exchange(is_finished_, true)) Finish(rpc::to_grpc(status));
-  }
-  [[nodiscard]] bool is_gone() const { return is_gone_; }
-
-  void OnWriteDone(bool ok) override {
-    asio::post(executor_, [self = self_, ok] {
-      if (!ok) self->is_gone_ = true;
-      self->written_.set();
-    });
-  }
-  void OnCancel() override {
-    asio::post(executor_, [self = self_] {
-      self->is_gone_ = true;
-      self->written_.set();
-    });
-  }
-  void OnDone() override {
-    asio::post(executor_, [self = std::move(self_)] {});  // The last reference may go there.
-  }
-
- private:
-  const asio::any_io_executor executor_;
-  std::shared_ptr<SubscribeCall> self_;  // Until OnDone.
-  v1::EventBatch batch_;                 // Owned by gRPC while a write is under way.
-  SignalEvent written_;
-  bool is_gone_ = false;
-  bool is_finished_ = false;
-};
-
-// Finishes a call however its coroutine ends.
-class FinishGuard {
- public:
-  explicit FinishGuard(SubscribeCall& call) : call_(call) {}
-  FinishGuard(const FinishGuard&) = delete;
-  FinishGuard& operator=(const FinishGuard&) = delete;
-  ~FinishGuard() { call_.finish(absl::CancelledError("going away")); }
-
- private:
-  SubscribeCall& call_;
-};
 
 class Service final : public HubService, private v1::EventHub::CallbackService {
  public:
   Service(asio::any_io_executor executor, HubServiceParts parts, HubServiceOptions options)
-      : executor_(executor),
-        parts_(std::move(parts)),
+      : parts_(std::move(parts)),
         options_(std::move(options)),
         tokens_(parts_.fleet, parts_.clock),
+        files_(parts_, options_, tokens_),
         sessions_(executor, parts_, tokens_),
         tasks_(executor) {
     parts_.hub.on_output_delivered(
@@ -104,57 +43,63 @@ class Service final : public HubService, private v1::EventHub::CallbackService {
   }
 
  private:
+  static std::string token_of(const grpc::CallbackServerContext& context) {
+    return rpc::metadata_of(context, "mimeo-worker-token");
+  }
+
   grpc::ServerBidiReactor<v1::PublishFrame, v1::HubFrame>* Publish(
       grpc::CallbackServerContext* context) override {
-    return sessions_.accept(worker_token_of(*context));
+    return sessions_.accept(token_of(*context));
   }
-
   grpc::ServerWriteReactor<v1::EventBatch>* Subscribe(
       grpc::CallbackServerContext* context, const v1::SubscribeRequest* request) override {
-    auto call = std::make_shared<SubscribeCall>(executor_);
-    call->hold(call);
-    const auto& metadata = context->client_metadata();
-    const auto it = metadata.find("mimeo-replica");
-    std::string replica;
-    if (it != metadata.end()) replica.assign(it->second.data(), it->second.size());
-    asio::post(executor_, [this, call, replica = std::move(replica), copy = *request]() mutable {
-      tasks_.spawn("events for another control plane",
-                   serve(std::move(call), std::move(replica), std::move(copy)));
-    });
-    return call.get();
+    return rpc::serve_writes<v1::EventBatch>(
+        context, &tasks_, *request,
+        [this, context, replica = rpc::metadata_of(*context, "mimeo-replica")](
+            v1::SubscribeRequest wanted, rpc::ServerWriter<v1::EventBatch>* out) {
+          return send_events(replica, std::move(wanted), out, context);
+        });
   }
-
   grpc::ServerWriteReactor<v1::Chunk>* FetchInput(grpc::CallbackServerContext* context,
                                                   const v1::FetchInputRequest* request) override {
-    return fetch_input(files_, *context, *request);
+    return rpc::serve_writes<v1::Chunk>(
+        context, &tasks_, *request,
+        [this, token = token_of(*context)](v1::FetchInputRequest wanted,
+                                           rpc::ServerWriter<v1::Chunk>* out) {
+          return files_.fetch_input(token, std::move(wanted), out);
+        });
   }
   grpc::ServerReadReactor<v1::Chunk>* StoreOutput(grpc::CallbackServerContext* context,
                                                   v1::StoredOutput* reply) override {
-    return store_output(files_, *context, reply);
+    return rpc::serve_reads<v1::Chunk>(
+        context, &tasks_, reply,
+        [this, token = token_of(*context)](rpc::ServerReader<v1::Chunk>* in) {
+          return files_.store_output(token, in);
+        });
   }
   grpc::ServerUnaryReactor* PullToken(grpc::CallbackServerContext* context,
                                       const v1::PullTokenRequest* request,
                                       v1::PullTokenReply* reply) override {
-    return pull_token(files_, *context, *request, reply);
+    return rpc::serve_unary<v1::PullTokenReply>(
+        context, &tasks_, *request, reply,
+        [this, token = token_of(*context)](v1::PullTokenRequest wanted) {
+          return files_.pull_token(token, std::move(wanted));
+        });
   }
 
-  asio::awaitable<void> serve(std::shared_ptr<SubscribeCall> call, std::string replica,
-                              v1::SubscribeRequest request) {
-    const FinishGuard guard(*call);
-    const Status allowed = co_await check_peer(std::move(replica));
+  // For another control plane, until the prediction's end or until that one has enough. `context`
+  // lives as long as the call.
+  asio::awaitable<Status> send_events(std::string replica, v1::SubscribeRequest request,
+                                      rpc::ServerWriter<v1::EventBatch>* out,
+                                      grpc::CallbackServerContext* context) {
+    MIMEO_CO_RETURN_IF_ERROR(co_await check_peer(std::move(replica)));
     const Result<PredictionId> id = Uuid::parse(request.prediction_id());
-    if (!allowed.ok() || !id.ok()) {
-      call->finish(allowed.ok() ? id.status() : allowed);
-      co_return;
-    }
+    if (!id.ok()) co_return id.status();
     const std::unique_ptr<EventHub::Subscription> subscription =
         parts_.hub.subscribe(*id, request.after_attempt(), request.after_seq(), Reader::kPeer);
-    while (!call->is_gone()) {
+    while (!context->IsCancelled()) {
       const std::optional<std::vector<HubEvent>> events = co_await subscription->next(kReadLimit);
-      if (!events) {
-        call->finish(absl::NotFoundError("the events are gone"));
-        co_return;
-      }
+      if (!events) co_return absl::NotFoundError("the events are gone");
       v1::EventBatch batch;
       bool is_done = false;
       for (const HubEvent& event : *events) {
@@ -164,16 +109,10 @@ class Service final : public HubService, private v1::EventHub::CallbackService {
           *batch.add_events() = to_wire(*id, event);
         }
       }
-      if (batch.events_size() > 0) {
-        const bool is_read = co_await call->write(std::move(batch));
-        if (!is_read) break;
-      }
-      if (is_done) {
-        call->finish(absl::OkStatus());
-        co_return;
-      }
+      if (batch.events_size() > 0) MIMEO_CO_RETURN_IF_ERROR(co_await out->write(std::move(batch)));
+      if (is_done) co_return absl::OkStatus();
     }
-    call->finish(absl::CancelledError("the reader is gone"));
+    co_return absl::CancelledError("the reader is gone");
   }
 
   // Only another control plane knows the id of one that is alive.
@@ -190,11 +129,10 @@ class Service final : public HubService, private v1::EventHub::CallbackService {
     co_return absl::UnauthenticatedError("only for control planes");
   }
 
-  const asio::any_io_executor executor_;
   HubServiceParts parts_;
   const HubServiceOptions options_;
   WorkerTokens tokens_;
-  const FileCallContext files_{parts_, options_, tokens_};
+  FileCalls files_;
   std::set<ReplicaId> known_peers_;
   PublishSessions sessions_;
   TaskGroup tasks_;  // Last: its tasks use everything above.

@@ -1,20 +1,17 @@
 #include "control-plane/peer_streams.h"
 
-#include <grpcpp/grpcpp.h>
-
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
-#include <functional>
 #include <map>
-#include <string>
+#include <memory>
+#include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "common/async/task_group.h"
-#include "common/rpc/link.h"
 #include "common/rpc/server.h"
+#include "common/rpc/streams.h"
+#include "common/rpc/unary.h"
 #include "common/telemetry/log.h"
 #include "control-plane/event_wire.h"
 #include "proto/event_hub.grpc.pb.h"
@@ -26,59 +23,7 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kStopLimit{2000};
-
-// One Subscribe call. Its callbacks come on our executor; lives until gRPC is done with it.
-class PeerStream final : public grpc::ClientReadReactor<v1::EventBatch> {
- public:
-  using OnBatch = std::function<void(const v1::EventBatch&)>;
-  using OnEnd = std::function<void(const Status&)>;
-
-  static std::shared_ptr<PeerStream> open(const asio::any_io_executor& executor,
-                                          v1::EventHub::Stub& stub, const std::string& replica,
-                                          v1::SubscribeRequest request, OnBatch on_batch,
-                                          OnEnd on_end) {
-    auto stream = std::make_shared<PeerStream>(executor, std::move(request), std::move(on_batch),
-                                               std::move(on_end));
-    stream->self_ = stream;
-    stream->context_.AddMetadata("mimeo-replica", replica);
-    stub.async()->Subscribe(&stream->context_, &stream->request_, stream.get());
-    stream->StartRead(&stream->batch_);
-    stream->StartCall();
-    return stream;
-  }
-
-  PeerStream(const asio::any_io_executor& executor, v1::SubscribeRequest request, OnBatch on_batch,
-             OnEnd on_end)
-      : executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)),
-        request_(std::move(request)),
-        on_batch_(std::move(on_batch)),
-        on_end_(std::move(on_end)) {}
-
-  void cancel() { context_.TryCancel(); }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    asio::post(executor_, [self = self_, batch = std::move(batch_)] { self->on_batch_(batch); });
-    batch_.Clear();
-    StartRead(&batch_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    asio::post(executor_, [self = std::move(self_), status] {
-      self->on_end_(rpc::from_grpc(status));
-      self->on_batch_ = nullptr;
-      self->on_end_ = nullptr;
-    });
-  }
-
- private:
-  const asio::any_io_executor executor_;
-  const v1::SubscribeRequest request_;
-  OnBatch on_batch_;
-  OnEnd on_end_;
-  grpc::ClientContext context_;
-  v1::EventBatch batch_;
-  std::shared_ptr<PeerStream> self_;  // Until OnDone.
-};
+constexpr std::chrono::hours kLongestStream{25};  // Longer than any prediction.
 
 class Streams final : public PeerStreams {
  public:
@@ -91,48 +36,49 @@ class Streams final : public PeerStreams {
         watch_(watch),
         clock_(clock),
         options_(std::move(options)),
-        self_(std::make_shared<Streams*>(this)),
         tasks_(executor) {
     hub_.on_interest([this](PredictionId id, Interest interest) {
-      if (interest == Interest::kClients) {
-        wanted_.try_emplace(id);
-        open_missing(id);
-      } else if (const auto it = wanted_.find(id); it != wanted_.end()) {
-        for (const auto& [peer, stream] : it->second) {
-          if (stream) stream->cancel();
-        }
-        wanted_.erase(it);
+      if (interest != Interest::kClients) {
+        wanted_.erase(id);
+        return;
       }
+      std::shared_ptr<Wanted>& wanted = wanted_[id];
+      if (!wanted) wanted = std::make_shared<Wanted>(executor_);
+      open_missing(id);
     });
   }
 
   void start() override { tasks_.spawn("peers of the event hub", run()); }
 
   asio::awaitable<void> stop() override {
-    tasks_.cancel();
     is_stopped_ = true;
-    for (const auto& [id, streams] : wanted_) {
-      for (const auto& [peer, stream] : streams) {
-        if (stream) stream->cancel();
-      }
+    tasks_.cancel();
+    for (const auto& [id, wanted] : wanted_) wanted->tasks.cancel();
+    const std::vector<PredictionId> ids = wanted_ids();
+    for (const PredictionId id : ids) {
+      const auto it = wanted_.find(id);
+      if (it == wanted_.end()) continue;
+      const std::shared_ptr<Wanted> wanted = it->second;
+      co_await wanted->tasks.wait(kStopLimit);
     }
     const Status status = co_await tasks_.wait(kStopLimit);
     if (!status.ok()) log::warn("stopping streams from peers: {}", status.ToString());
-    self_.reset();
     wanted_.clear();
   }
 
   std::size_t open_streams() const override {
     std::size_t open = 0;
-    for (const auto& [id, streams] : wanted_) {
-      for (const auto& [peer, stream] : streams) open += stream ? 1 : 0;
-    }
+    for (const auto& [id, wanted] : wanted_) open += wanted->open.size();
     return open;
   }
 
  private:
-  // By replica; null after the stream ended, until it is opened again.
-  using PredictionStreams = std::map<ReplicaId, std::shared_ptr<PeerStream>>;
+  // One prediction that clients of ours read: a task for each peer.
+  struct Wanted {
+    explicit Wanted(asio::any_io_executor executor) : tasks(std::move(executor)) {}
+    std::set<ReplicaId> open;  // Peers whose stream is under way.
+    TaskGroup tasks;           // Its end cancels the streams.
+  };
 
   asio::awaitable<void> run() {
     for (;;) {
@@ -143,17 +89,21 @@ class Streams final : public PeerStreams {
       } else {
         update_peers(*replicas);
       }
-      std::vector<PredictionId> ids;
-      ids.reserve(wanted_.size());
-      for (const auto& [id, streams] : wanted_) ids.push_back(id);
-      for (const PredictionId id : ids) open_missing(id);
+      for (const PredictionId id : wanted_ids()) open_missing(id);
       const bool goes_on = co_await sleep_for(options_.refresh_every);
       if (!goes_on) co_return;
     }
   }
 
+  std::vector<PredictionId> wanted_ids() const {
+    std::vector<PredictionId> ids;
+    ids.reserve(wanted_.size());
+    for (const auto& [id, wanted] : wanted_) ids.push_back(id);
+    return ids;
+  }
+
   void update_peers(const std::vector<store::Replica>& replicas) {
-    std::map<ReplicaId, std::unique_ptr<v1::EventHub::Stub>> listed;
+    std::map<ReplicaId, std::shared_ptr<v1::EventHub::Stub>> listed;
     for (const store::Replica& replica : replicas) {
       if (replica.id == options_.replica) continue;
       const auto known = stubs_.find(replica.id);
@@ -165,49 +115,53 @@ class Streams final : public PeerStreams {
   }
 
   void open_missing(PredictionId id) {
-    const auto wanted = wanted_.find(id);
-    if (is_stopped_ || wanted == wanted_.end()) return;
+    const auto it = wanted_.find(id);
+    if (is_stopped_ || it == wanted_.end()) return;
+    const std::shared_ptr<Wanted> wanted = it->second;
     for (const auto& [peer, stub] : stubs_) {
-      std::shared_ptr<PeerStream>& stream = wanted->second[peer];
-      if (!stream) stream = open(id, peer, *stub);
+      if (!wanted->open.insert(peer).second) continue;
+      wanted->tasks.spawn("events from another control plane", read(id, peer, stub, wanted));
     }
   }
 
-  std::shared_ptr<PeerStream> open(PredictionId id, ReplicaId peer, v1::EventHub::Stub& stub) {
+  asio::awaitable<void> read(PredictionId id, ReplicaId peer,
+                             std::shared_ptr<v1::EventHub::Stub> stub,
+                             std::weak_ptr<Wanted> wanted) {
     v1::SubscribeRequest request;
     request.set_prediction_id(id.str());
     if (const std::optional<LiveState> live = hub_.state(id)) {
       request.set_after_attempt(live->attempt);
       request.set_after_seq(live->last_seq);
     }
-    const std::weak_ptr<Streams*> weak = self_;
-    return PeerStream::open(
-        executor_, stub, options_.replica.str(), std::move(request),
-        [weak, id](const v1::EventBatch& batch) {
-          if (const auto self = weak.lock()) (*self)->on_batch(id, batch);
-        },
-        [weak, id, peer](const Status& status) {
-          if (const auto self = weak.lock()) (*self)->on_end(id, peer, status);
-        });
+    rpc::CallOptions call;
+    call.deadline = kLongestStream;
+    call.metadata.emplace_back("mimeo-replica", options_.replica.str());
+    const auto stream = rpc::StreamReader<v1::EventBatch>::open(
+        [&](auto* context, auto* reactor) { stub->async()->Subscribe(context, &request, reactor); },
+        call);
+    for (;;) {
+      Result<std::optional<v1::EventBatch>> batch = co_await stream->read();
+      if (batch.ok() && *batch) {
+        put(id, **batch);
+        continue;
+      }
+      if (batch.ok()) watch_.check_soon(id);  // The peer saw the end.
+      break;
+    }
+    if (const std::shared_ptr<Wanted> alive = wanted.lock()) alive->open.erase(peer);
   }
 
-  void on_batch(PredictionId id, const v1::EventBatch& batch) {
-    if (!wanted_.contains(id)) return;
-    for (const v1::Event& wire : batch.events()) {
+  void put(PredictionId id, v1::EventBatch& batch) {
+    for (v1::Event& wire : *batch.mutable_events()) {
       HubEvent event;
       event.attempt = wire.id().attempt();
       event.seq = wire.seq();
       event.kind = kind_from_wire(wire.kind()).value_or(EventKind::kMetric);
-      event.data = wire.data();
+      event.data = std::move(*wire.mutable_data());
       event.at = clock_.now();
       event.from_peer = true;
       hub_.publish(id, std::move(event));
     }
-  }
-
-  void on_end(PredictionId id, ReplicaId peer, const Status& status) {
-    if (const auto it = wanted_.find(id); it != wanted_.end()) it->second[peer].reset();
-    if (status.ok()) watch_.check_soon(id);  // The peer saw the end.
   }
 
   const asio::any_io_executor executor_;
@@ -217,11 +171,10 @@ class Streams final : public PeerStreams {
   ResultWatch& watch_;
   const Clock& clock_;
   const PeerStreamsOptions options_;
-  std::map<ReplicaId, std::unique_ptr<v1::EventHub::Stub>> stubs_;
-  std::unordered_map<PredictionId, PredictionStreams> wanted_;  // Read by clients of ours.
+  std::map<ReplicaId, std::shared_ptr<v1::EventHub::Stub>> stubs_;
+  std::unordered_map<PredictionId, std::shared_ptr<Wanted>> wanted_;
   bool is_stopped_ = false;
-  std::shared_ptr<Streams*> self_;  // Callbacks hold a weak one.
-  TaskGroup tasks_;                 // Last: its tasks use everything above.
+  TaskGroup tasks_;  // Last: its tasks use everything above.
 };
 
 }  // namespace
