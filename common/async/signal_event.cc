@@ -7,6 +7,8 @@
 #include <list>
 #include <utility>
 
+#include "common/base/clock.h"
+
 namespace mimeo {
 
 namespace asio = boost::asio;
@@ -40,7 +42,7 @@ void SignalEvent::reset() { state_->is_set = false; }
 bool SignalEvent::is_set() const { return state_->is_set; }
 
 asio::awaitable<bool> SignalEvent::wait_for(std::chrono::milliseconds limit) {
-  return wait_until(state_, std::chrono::steady_clock::now() + limit);
+  return wait_until(state_, SystemClock().steady() + limit);
 }
 
 asio::awaitable<bool> SignalEvent::wait() {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/clock.h"
+
 namespace mimeo::rpc {
 
 namespace {
@@ -89,7 +91,8 @@ std::string RpcServer::address() const {
 
 void RpcServer::stop(std::chrono::milliseconds grace) {
   if (!server_) return;
-  server_->Shutdown(std::chrono::system_clock::now() + grace);
+  const std::chrono::system_clock::time_point deadline = SystemClock().now() + grace;
+  server_->Shutdown(deadline);
   server_->Wait();
   server_.reset();
 }

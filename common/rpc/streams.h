@@ -210,7 +210,8 @@ template <class Reactor>
 boost::asio::awaitable<Status> final_status(std::shared_ptr<Reactor> call) {
   call->release();
   std::function<void()> cancel = [call] { call->context_.TryCancel(); };
-  co_await call->done_.wait({}, std::move(cancel));
+  std::function<void()> nothing_to_start;
+  co_await call->done_.wait(std::move(nothing_to_start), std::move(cancel));
   co_return from_grpc(call->status_);
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/async/task_group.h"
+#include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/link.h"
 #include "common/rpc/reaction.h"
@@ -39,7 +40,8 @@ struct CallOptions {
 namespace internal {
 
 inline void prepare(grpc::ClientContext& context, const CallOptions& options) {
-  context.set_deadline(std::chrono::system_clock::now() + options.deadline);
+  const std::chrono::system_clock::time_point deadline = SystemClock().now() + options.deadline;
+  context.set_deadline(deadline);
   for (const auto& [name, value] : options.metadata) context.AddMetadata(name, value);
 }
 

@@ -233,7 +233,8 @@ void Attempts::container_gone() {
 }
 
 awaitable<void> Attempts::wait_for_exit_reason() {
-  if (!co_await exit_reason_.wait_for(options_.exit_reason_wait)) container_exited("", "");
+  const bool is_known = co_await exit_reason_.wait_for(options_.exit_reason_wait);
+  if (!is_known) container_exited("", "");
 }
 
 void Attempts::abandon_all() {
