@@ -200,8 +200,18 @@ TEST_F(HubServiceTest, AHubThatLostItsMemoryHasTheWorkerSendAgain) {
   for (std::uint64_t seq = 1; seq <= 57; ++seq) {
     worker.event(created.id, seq, v1::Event::KIND_OUTPUT, std::to_string(seq));
   }
-  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack() && m.ack().seq() == 57; });
+  loop_.drive([&] { return plane_->hub->state(created.id)->last_seq == 57; });
   EXPECT_EQ(plane_->hub->state(created.id)->outputs.size(), 57U);
+}
+
+TEST_F(HubServiceTest, ALongStreamIsAcknowledgedNowAndThen) {
+  const auto created = create_assigned();
+  FakeWorker worker(loop_, *end_->stub, "good");
+  for (std::uint64_t seq = 1; seq <= 600; ++seq) {
+    worker.event(created.id, seq, v1::Event::KIND_LOG, "line\n");
+  }
+  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack() && m.ack().seq() == 512; });
+  EXPECT_EQ(worker.received.size(), 2U);
 }
 
 TEST_F(HubServiceTest, WhenResultsCannotBeCommittedTheStreamEndsSoThatTheyComeAgain) {
@@ -221,7 +231,7 @@ TEST_F(HubServiceTest, DrainSendsWorkersElsewhere) {
   FakeWorker worker(loop_, *end_->stub, "good");
   const auto created = create_assigned();
   worker.event(created.id, 1, v1::Event::KIND_LOG, "x");
-  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack(); });
+  loop_.drive([&] { return plane_->hub->state(created.id).has_value(); });
   end_->service->drain();
   loop_.drive([&] { return worker.closed.has_value(); });
   EXPECT_TRUE(absl::IsUnavailable(*worker.closed));

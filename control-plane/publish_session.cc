@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxEarlyFrames = 256;
 constexpr std::chrono::seconds kReplayPause{1};
+constexpr std::uint64_t kEventsPerAck = 256;  // A message of its own wakes the other side.
 constexpr milliseconds kStopLimit{2000};
 
 PredictionStatus status_of(v1::Outcome outcome) {
@@ -176,7 +177,6 @@ void PublishSessions::on_closed(const std::shared_ptr<Session>& session, const S
 }
 
 void PublishSessions::handle(const std::shared_ptr<Session>& session, v1::PublishFrame& frame) {
-  std::unordered_map<PredictionId, const v1::AttemptId*> to_ack;
   for (v1::PublishMessage& message : *frame.mutable_messages()) {
     switch (message.body_case()) {
       case v1::PublishMessage::kHello:
@@ -185,7 +185,7 @@ void PublishSessions::handle(const std::shared_ptr<Session>& session, v1::Publis
                   message.hello().incarnation());
         break;
       case v1::PublishMessage::kEvent:
-        on_event(session, *message.mutable_event(), to_ack);
+        on_event(session, *message.mutable_event());
         break;
       case v1::PublishMessage::kComplete:
         on_complete(session, *message.mutable_complete());
@@ -194,19 +194,9 @@ void PublishSessions::handle(const std::shared_ptr<Session>& session, v1::Publis
         break;
     }
   }
-  if (!session->link) return;
-  for (const auto& [id, attempt] : to_ack) {
-    const auto route = routes_.find(id);
-    if (route == routes_.end()) continue;  // Complete came in the same frame.
-    v1::HubMessage message;
-    *message.mutable_ack()->mutable_id() = *attempt;
-    message.mutable_ack()->set_seq(route->second.highest);
-    session->link->send(std::move(message));
-  }
 }
 
-void PublishSessions::on_event(const std::shared_ptr<Session>& session, v1::Event& event,
-                               std::unordered_map<PredictionId, const v1::AttemptId*>& to_ack) {
+void PublishSessions::on_event(const std::shared_ptr<Session>& session, v1::Event& event) {
   events_.Increment();
   const Result<PredictionId> id = Uuid::parse(event.id().prediction_id());
   if (!id.ok()) return;
@@ -216,6 +206,7 @@ void PublishSessions::on_event(const std::shared_ptr<Session>& session, v1::Even
   if (is_new) {
     route.session = session;
     route.attempt = event.id().attempt();
+    route.acked = 0;
     session->predictions.insert(*id);
   }
   HubEvent hub_event;
@@ -237,11 +228,21 @@ void PublishSessions::on_event(const std::shared_ptr<Session>& session, v1::Even
   const SteadyTime now = parts_.clock.steady();
   if (has_gap && now - route.replay_asked_at >= kReplayPause) {
     route.replay_asked_at = now;
+    // Workers replay for readers only; what is missing is also missed by whoever polls.
+    if (interest == Interest::kNone) {
+      send_flush(*session, event.id(), route.highest, Interest::kClients);
+    }
     send_flush(*session, event.id(), route.highest, interest);
   } else if (is_new && interest != Interest::kNone) {
     send_flush(*session, event.id(), route.highest, interest);
   }
-  to_ack[*id] = &event.id();
+  if (route.highest >= route.acked + kEventsPerAck && session->link) {
+    route.acked = route.highest;
+    v1::HubMessage message;
+    *message.mutable_ack()->mutable_id() = event.id();
+    message.mutable_ack()->set_seq(route.highest);
+    session->link->send(std::move(message));
+  }
 }
 
 void PublishSessions::on_complete(const std::shared_ptr<Session>& session, v1::Complete& complete) {

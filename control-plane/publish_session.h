@@ -52,7 +52,8 @@ class PublishSessions {
   struct Route {
     std::weak_ptr<Session> session;
     std::uint32_t attempt = 0;
-    std::uint64_t highest = 0;   // Contiguous seq at the hub.
+    std::uint64_t highest = 0;  // Contiguous seq at the hub.
+    std::uint64_t acked = 0;
     SteadyTime replay_asked_at;  // Not more than once a second.
   };
 
@@ -62,8 +63,7 @@ class PublishSessions {
   void on_closed(const std::shared_ptr<Session>& session, const Status& status);
   boost::asio::awaitable<void> check(std::shared_ptr<Session> session);
   void handle(const std::shared_ptr<Session>& session, v1::PublishFrame& frame);
-  void on_event(const std::shared_ptr<Session>& session, v1::Event& event,
-                std::unordered_map<PredictionId, const v1::AttemptId*>& to_ack);
+  void on_event(const std::shared_ptr<Session>& session, v1::Event& event);
   void on_complete(const std::shared_ptr<Session>& session, v1::Complete& complete);
   void on_interest(PredictionId id, Interest interest);
   void send_flush(Session& session, const v1::AttemptId& id, std::uint64_t resume_after,

@@ -41,8 +41,11 @@ TEST_F(ServiceTest, AnAsynchronousPredictionIsPolledAndCanceled) {
   FakeWorker worker(loop_, *hub_, "join");
   worker.event(*Uuid::parse(id), 1, v1::Event::KIND_STARTED, "");
   worker.event(*Uuid::parse(id), 2, v1::Event::KIND_LOG, "at work\n");
-  worker.wait_for([](const v1::HubMessage& m) { return m.has_ack() && m.ack().seq() == 2; });
-  const json running = json::parse(call("GET", "/v1/predictions/" + id).body);
+  json running;
+  loop_.drive([&] {
+    running = json::parse(call("GET", "/v1/predictions/" + id).body);
+    return running["logs"] != "";
+  });
   EXPECT_EQ(running["status"], "processing");
   EXPECT_EQ(running["logs"], "at work\n");
   const json canceled = json::parse(call("POST", "/v1/predictions/" + id + "/cancel").body);
