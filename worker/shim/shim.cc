@@ -165,10 +165,17 @@ void Shim::watch_container() {
                                       if (error) return;
                                       log::info("the container's process has ended");
                                       is_container_gone_ = true;
-                                      health_->container_gone("its process has ended");
+                                      tasks_.spawn("container gone", report_container_gone());
                                       attempts_->container_gone();
                                       look_what_is_left();
                                     });
+}
+
+// A daemon hears of the end, with the exit code, from the engine and cleans up; only one that did
+// not hear of it needs our word, which knows no reason.
+awaitable<void> Shim::report_container_gone() {
+  const bool has_waited = co_await sleep_for(milliseconds{config_.exit_wait_ms()});
+  if (has_waited) health_->container_gone("its process has ended");
 }
 
 void Shim::on_message(ToShim message) {

@@ -51,6 +51,7 @@ class Shim {
   Status make_directories() const;
   Status start_gateway();
   void watch_container();
+  boost::asio::awaitable<void> report_container_gone();
   void on_message(ToShim message);
   void on_health_change();
   void send_state() { is_state_due_ = true; }
