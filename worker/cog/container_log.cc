@@ -79,9 +79,24 @@ std::optional<std::string> find_prediction_log(std::string_view text, std::strin
   return log;
 }
 
+std::string readable_log(std::string_view lines) {
+  std::string out;
+  for_each_line(lines, [&out](std::string_view line) {
+    const json parsed = line.starts_with('{') ? json::parse(line, nullptr, false) : json();
+    if (!parsed.is_object()) {
+      out.append(line).append("\n");
+      return;
+    }
+    const json fields = parsed.value("fields", json());  // coglet; Python has it outside.
+    const std::string message = text_at(fields.is_object() ? fields : parsed, "message");
+    out.append(message.empty() ? line : std::string_view(message)).append("\n");
+  });
+  return out;
+}
+
 std::string log_tail(const std::string& path, std::size_t limit) {
   if (path.empty()) return {};
-  const std::string text = unwrap_json_file(read_tail(path));
+  const std::string text = readable_log(unwrap_json_file(read_tail(path)));
   return to_valid_utf8(utf8_suffix(text, limit));
 }
 

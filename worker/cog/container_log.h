@@ -14,7 +14,7 @@ namespace mimeo::worker::cog {
 
 inline constexpr std::size_t kTailBytes = 1 << 20;
 
-// The last `limit` bytes of what the container wrote, as text; empty when there is no such file.
+// The last `limit` bytes of what the container wrote, readable; empty when there is no such file.
 [[nodiscard]] std::string log_tail(const std::string& path, std::size_t limit);
 
 // What `prediction` printed, from coglet's structured lines; nullopt while the line that ends it
@@ -23,7 +23,9 @@ inline constexpr std::size_t kTailBytes = 1 << 20;
 [[nodiscard]] std::optional<std::string> prediction_log(const std::string& path,
                                                         const std::string& prediction);
 
-// The pure part of both, for lines as the container wrote them.
+// The pure parts, for lines as the container wrote them. readable_log() leaves the messages of
+// structured lines, which is how every Cog server writes its own log.
+[[nodiscard]] std::string readable_log(std::string_view lines);
 [[nodiscard]] std::string unwrap_json_file(std::string_view lines);
 [[nodiscard]] std::optional<std::string> find_prediction_log(std::string_view text,
                                                              std::string_view prediction);
