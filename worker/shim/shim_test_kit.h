@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "worker/shim/frames.h"
 #include "worker/shim/shim.pb.h"
 
@@ -54,9 +55,10 @@ class TestDirectory {
 
 // Looks until it is so, or fails the test.
 inline void eventually(const std::string& what, const std::function<bool()>& is_so) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const SystemClock clock;
+  const SteadyTime until = clock.steady() + kPatience;
   while (!is_so()) {
-    if (std::chrono::steady_clock::now() > until) throw std::runtime_error("never: " + what);
+    if (clock.steady() > until) throw std::runtime_error("never: " + what);
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }
 }
