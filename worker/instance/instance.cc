@@ -400,7 +400,8 @@ awaitable<Status> Instance::connect_shim() {
     if (!absl::IsUnavailable(client.status())) {
       co_return with_context(client.status(), "cannot be reached");
     }
-    if (shim_process_->has_ended()) co_return absl::OkStatus();  // on_end said so.
+    // Cleaned up while we slept, or gone: on_end said so.
+    if (shim_process_ == nullptr || shim_process_->has_ended()) co_return absl::OkStatus();
     if (parts_.clock.steady() > give_up) co_return absl::DeadlineExceededError("does not answer");
     const bool is_awake = co_await sleep_for(kLook);
     if (!is_awake) co_return absl::CancelledError("stopping");

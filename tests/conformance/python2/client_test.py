@@ -22,7 +22,7 @@ class PythonClient2(unittest.TestCase):
         cls.client = Replicate(bearer_token=os.environ["REPLICATE_API_TOKEN"])
 
     def latest(self, name):
-        return self.client.models.get(model_owner=OWNER, model_name=name).latest_version["id"]
+        return self.client.models.get(model_owner=OWNER, model_name=name).latest_version.id
 
     def test_is_the_official_client(self):
         self.assertEqual(importlib.metadata.version("replicate"), "2.0.0b4")
