@@ -213,6 +213,9 @@ class Cell {
  private:
   friend class CellProbe;  // Tests look at the books.
 
+  // Of a Run whose row's wishes about webhooks are not at hand: often enough for any of them.
+  static constexpr std::chrono::milliseconds kUnknownProgress{500};
+
   using PredictionMap = absl::btree_map<PredictionId, std::unique_ptr<Prediction>>;
 
   // cell.cc
@@ -267,7 +270,7 @@ class Cell {
   void settle_instances(Worker& worker, const WorkerHello& hello);
   void settle_attempts(Worker& worker, const WorkerHello& hello);
   void attempt_reported(Worker& worker, const AttemptStatus& status);
-  void attempt_missing(Prediction& p);
+  void attempt_missing(const Worker& worker, Prediction& p);
   void apply(Instance& instance, const InstanceStatus& status);
   void became_ready(Instance& instance, const InstanceStatus& status);
   void end_instance(Instance& instance, InstanceState state, const std::string& detail);

@@ -407,11 +407,14 @@ void Cell::phase_overdue(Prediction& p) {
     const bool is_deadline = p.deadline && *p.deadline <= now();
     finish(p, is_deadline ? PredictionStatus::kCanceled : PredictionStatus::kFailed,
            is_deadline ? std::string() : std::string(kRunLimit), kDispatched);
-  } else if (!p.is_accepted && !p.is_overdue) {
-    // The attempt stays there until the worker says no or is lost; nothing more goes there.
-    p.is_overdue = true;
-    if (Worker* worker = find_worker(p.worker)) ++worker->overdue;
-    set_phase_timer(p, p.run_limit + options_.start_within);
+  } else if (!p.is_accepted && now() - p.touched < p.run_limit + options_.start_within) {
+    // The attempt stays there until the worker says no or is lost; nothing more goes there, and it
+    // is told again: a worker runs an attempt once, however often it hears of it.
+    const bool is_first = !std::exchange(p.is_overdue, true);
+    Worker* worker = find_worker(p.worker);
+    if (worker != nullptr && is_first) ++worker->overdue;
+    if (!is_first) send_run(p, std::nullopt, kUnknownProgress);
+    set_phase_timer(p, options_.tell_again_every);
   } else {
     finish(p, PredictionStatus::kFailed, std::string(kNeverStarted), kDispatched);
   }

@@ -121,7 +121,6 @@ void Cell::adopt(const store::ActiveRow& row) {
   if (is_loading_) {
     // The worker's Hello, or its silence, decides.
     if (!is_running) set_phase_timer(p, p.run_limit + options_.start_within);
-    p.is_accepted = true;
     if (row.cancel_at) request_cancel(p);
     return;
   }
@@ -132,7 +131,7 @@ void Cell::adopt(const store::ActiveRow& row) {
   } else if (!is_running && (!p.slot.is_held() || instance->is_leaving)) {
     requeue(p, 0);
   } else if (!is_running) {
-    send_run(p, std::nullopt, std::chrono::milliseconds{500});
+    send_run(p, std::nullopt, kUnknownProgress);
   }
 }
 
@@ -171,6 +170,8 @@ void Cell::known_row(Prediction& p, const store::ActiveRow& row) {
     unknown_row(row, now());
     return;
   }
+  // A control plane has heard of the start, whatever became of the word to us.
+  if (p.phase == Phase::kAssigned && row.state == ActiveState::kProcessing) enter_running(p);
   if (row.cancel_at) request_cancel(p);
 }
 

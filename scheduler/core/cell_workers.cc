@@ -100,7 +100,7 @@ void Cell::settle_attempts(Worker& w, const WorkerHello& hello) {
     Prediction* p = find(id);
     if (p == nullptr) continue;
     clear_overdue(*p);
-    if (!reported.contains(id)) attempt_missing(*p);
+    if (!reported.contains(id)) attempt_missing(w, *p);
   }
 }
 
@@ -142,15 +142,18 @@ void Cell::attempt_reported(Worker& w, const AttemptStatus& status) {
 }
 
 // The worker does not know an attempt that we gave it.
-void Cell::attempt_missing(Prediction& p) {
+void Cell::attempt_missing(const Worker& worker, Prediction& p) {
   switch (p.phase) {
     case Phase::kAssigned:
       if (p.is_row_gone) {
         erase(p);
       } else if (p.is_cancel_wanted) {
         finish(p, PredictionStatus::kCanceled, "", kDispatched);
+      } else if (p.is_accepted || p.incarnation != worker.incarnation) {
+        // It has forgotten what it ran: the same attempt must not run twice.
+        lose(p, LossKind::kWorkerLost);
       } else {
-        send_run(p, std::nullopt, std::chrono::milliseconds{500});
+        send_run(p, std::nullopt, kUnknownProgress);
       }
       return;
     case Phase::kRunning:

@@ -57,11 +57,12 @@ struct CellOptions {
   std::chrono::milliseconds lost_after{10'000};    // Without a message: its attempts go elsewhere.
   std::chrono::milliseconds forget_after{60'000};  // Lost for this long: its instances are gone.
   std::chrono::milliseconds grant_hold{2000};
-  std::chrono::milliseconds accept_within{1000};    // Run -> Accepted, else the worker is suspect.
-  std::chrono::milliseconds start_within{300'000};  // Run -> Started, above the run limit.
-  std::chrono::milliseconds cancel_grace{10'000};   // Then the worker kills the container.
-  std::chrono::milliseconds cancel_sweep{15'000};   // Then the prediction is canceled without it.
-  std::chrono::milliseconds backstop{10'000};       // Past deadline or run limit of a running one.
+  std::chrono::milliseconds accept_within{1000};  // Run -> Accepted, else the worker is suspect.
+  std::chrono::milliseconds tell_again_every{10'000};  // Run, while it is not accepted.
+  std::chrono::milliseconds start_within{300'000};     // Run -> Started, above the run limit.
+  std::chrono::milliseconds cancel_grace{10'000};      // Then the worker kills the container.
+  std::chrono::milliseconds cancel_sweep{15'000};  // Then the prediction is canceled without it.
+  std::chrono::milliseconds backstop{10'000};      // Past deadline or run limit of a running one.
   std::chrono::milliseconds gone_grace{20'000};  // Row gone, worker silent about it: free the slot.
   std::chrono::milliseconds end_grace{10'000};   // Instance gone, attempt not ended: settle it.
   std::chrono::milliseconds plan_every{1000};
