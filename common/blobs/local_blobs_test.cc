@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 // A fresh directory per use, removed at the end of the program.
 class Directories {
  public:
+  Directories() { fs::create_directories(base_); }
   ~Directories() { fs::remove_all(base_); }
   fs::path next() { return base_ / std::to_string(count_++); }
 
