@@ -2,13 +2,14 @@
 as an error of ours, nothing lost."""
 
 import json
+import os
 import pathlib
 import socket
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from mimeo_testing import Api, InstallationTest  # noqa: E402
+from mimeo_testing import Api, InstallationTest, eventually  # noqa: E402
 
 
 class BadInput(InstallationTest):
@@ -87,12 +88,28 @@ class BadInput(InstallationTest):
                                      {"version": self.latest("hello"), "input": {"text": "x"}})
         self.assertEqual((status, body["title"]), (422, "Invalid version or not permitted"))
 
-    def test_tokens_that_are_missing_wrong_or_disabled(self):
+    def status_with(self, token):
+        status, body = Api(self.api.url.geturl(), token).call("GET", "/v1/account")
+        if status == 401:
+            self.assertEqual(body["title"], "Unauthenticated")
+        return status
+
+    def test_tokens_that_are_missing_wrong_expired_or_disabled(self):
         for token in ("", "x", "r8_" + "a" * 37):
-            status, body = Api(self.api.url.geturl(), token).call("GET", "/v1/account")
-            self.assertEqual((status, body["title"]), (401, "Unauthenticated"))
-        token = self.stack.layout.cli("token", "create", self.owner, "--name", "short", "--expires", "0s").split()[-1]
-        self.assertEqual(Api(self.api.url.geturl(), token).call("GET", "/v1/account")[0], 401)
+            self.assertEqual(self.status_with(token), 401)
+        name = f"short-{os.getpid()}"
+
+        def make():
+            text = self.stack.layout.cli("token", "create", self.owner, "--name", name, "--expires", "1h").split()[-1]
+            return text, int(self.sql(f"SELECT max(id) FROM tokens WHERE name = '{name}'"))
+        # An hour later, as the database sees it.
+        expired, number = make()
+        self.sql(f"UPDATE tokens SET expires_at = expires_at - interval '61 minutes' WHERE id = {number}")
+        self.assertEqual(self.status_with(expired), 401)
+        disabled, number = make()
+        self.assertEqual(self.status_with(disabled), 200)
+        self.stack.layout.cli("token", "disable", str(number))
+        eventually(lambda: self.status_with(disabled) == 401, 10, "the end of a disabled token")
 
     def test_path_tricks(self):
         for path in ("/v1/../../etc/passwd", "/v1/models/%2e%2e/%2e%2e", "/v1/models/a%00b/c", "/v1/%zz",
@@ -106,9 +123,12 @@ class BadInput(InstallationTest):
         self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer[:100])
 
     def test_a_client_that_stops_reading_harms_nobody(self):
+        path = self.deploy(f"deaf-{os.getpid()}", "hello", 0, 1) + "/predictions"
         body = json.dumps({"input": {"text": "x" * 1000}}).encode()
-        head = (f"POST /v1/models/{self.owner}/hello/predictions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-                f"{self.api.token}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+        head = (f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.api.token}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+        of_deaf = ("FROM predictions p JOIN deployments d ON d.id = p.deployment_id "
+                   f"WHERE d.name = 'deaf-{os.getpid()}'")
         with socket.create_connection(("127.0.0.1", self.stack.layout.ports["http"])) as client:
             client.settimeout(2)
             try:
@@ -117,6 +137,10 @@ class BadInput(InstallationTest):
             except (socket.timeout, ConnectionError):
                 pass  # The server stopped taking more: that is its right.
             self.assertEqual(self.api.call("GET", "/v1/account")[0], 200)
+        self.assertGreater(int(self.sql(f"SELECT count(*) {of_deaf}")), 0)
+        # What was accepted is done, whether or not anybody read the answer.
+        eventually(lambda: int(self.sql(f"SELECT count(*) {of_deaf} AND NOT EXISTS (SELECT 1 FROM results r "
+                                        "WHERE r.id = p.id)")) == 0, 60, "the results of what was accepted")
 
 
 if __name__ == "__main__":

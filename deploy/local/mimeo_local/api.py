@@ -19,9 +19,12 @@ class Api:
         if body is not None:
             data = json.dumps(body)
             sent["Content-Type"] = "application/json"
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
-        text = answer.read()
+        try:
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:
