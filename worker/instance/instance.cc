@@ -8,7 +8,7 @@
 #include "common/base/ids.h"
 #include "common/crypto/crypto.h"
 #include "common/telemetry/log.h"
-#include "worker/shim/result_files.h"
+#include "worker/shim/result_spool.h"
 
 namespace mimeo::worker {
 namespace {
@@ -101,11 +101,10 @@ void Instance::drop_result(AttemptKey key) {
     return;
   }
   // No shim to tell: its files are ours to delete.
-  parts_.pool.post([result = result_path(dir_.spool().string(), key.str()),
-                    inputs = dir_.spool() / "in" / key.str()] {
+  parts_.pool.post([spool = dir_.spool(), attempt = key.str()] {
+    erase_result(spool.string(), attempt);
     std::error_code ignored;
-    std::filesystem::remove(result, ignored);
-    std::filesystem::remove_all(inputs, ignored);
+    std::filesystem::remove_all(spool / "in" / attempt, ignored);
   });
 }
 
@@ -511,7 +510,7 @@ awaitable<void> Instance::clean_up() {
   }
   co_await end_shim();
   // Results that a shim without a daemon left behind.
-  auto read = [spool = dir_.spool().string()] { return read_result_files(spool); };
+  auto read = [spool = dir_.spool().string()] { return read_results(spool); };
   const std::vector<std::string> results = co_await parts_.pool.run(std::move(read));
   for (const auto& payload : results) {
     AttemptResult result;

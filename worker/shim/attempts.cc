@@ -10,7 +10,6 @@
 #include "worker/cog/container_log.h"
 #include "worker/shim/attempt.h"
 #include "worker/shim/frames.h"
-#include "worker/shim/result_files.h"
 
 namespace mimeo::worker {
 
@@ -37,6 +36,7 @@ std::string run_id(const v1::AttemptId& id) {
 Attempts::Attempts(AttemptsOptions options, AttemptsParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
+      results_(options_.spool_dir),
       idle_since_(parts_.clock->steady()),
       exit_reason_(parts_.executor) {}
 
@@ -164,8 +164,7 @@ void Attempts::finish(const AttemptPtr& attempt, cog::RunEnd end,
                     lost->log_tail);
   }
   attempt->finish(end, ending, options_.instance_id);
-  const Status written = write_result_file(result_path(options_.spool_dir, attempt->key),
-                                           attempt->result.result().SerializeAsString());
+  const Status written = results_.put(attempt->key, attempt->result.result().SerializeAsString());
   // Reported all the same: memory still has it, and the daemon may live.
   if (!written.ok())
     log::error("writing a result attempt={}: {}", attempt->key, written.ToString());
@@ -245,7 +244,7 @@ void Attempts::abandon_all() {
 
 void Attempts::remove(const AttemptPtr& attempt) {
   attempts_.erase(attempt->key);
-  if (attempt->is_finished) ::unlink(result_path(options_.spool_dir, attempt->key).c_str());
+  if (attempt->is_finished) results_.drop(attempt->key);
   if (attempt->has_input_files) {
     parts_.pool->post([directory = absl::StrCat(options_.spool_dir, "/in/", attempt->key)] {
       std::error_code left_behind;  // Goes with the whole spool.

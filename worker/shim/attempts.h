@@ -28,6 +28,7 @@
 #include "worker/gateway/gateway.h"
 #include "worker/shim/event_spool.h"
 #include "worker/shim/outcome.h"
+#include "worker/shim/result_spool.h"
 #include "worker/shim/shim.pb.h"
 
 namespace mimeo::worker {
@@ -115,6 +116,7 @@ class Attempts {
   std::optional<cog::ServerFacts> facts_;
   std::string closed_reason_;
   std::map<std::string, AttemptPtr> attempts_;  // By "<prediction>-<attempt>".
+  ResultSpool results_;
   // The last ones ever started, so that a repeated StartAttempt runs nothing twice.
   std::unordered_set<std::string> seen_;
   std::deque<std::string> seen_order_;

@@ -1,79 +1,163 @@
-#include "worker/shim/result_files.h"
+#include "worker/shim/result_spool.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 namespace mimeo::worker {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kMaxFree = 64;              // Files kept for later.
+constexpr std::size_t kMaxOpen = 256;             // Of those that hold a result.
+constexpr std::uint64_t kMaxKeptBytes = 1 << 16;  // A larger file is not worth its disk space.
 
-std::array<char, kLengthBytes> encode(std::uint64_t length) {
-  std::array<char, kLengthBytes> bytes{};
-  for (std::size_t i = 0; i < kLengthBytes; ++i) {
-    bytes[i] = static_cast<char>(length >> (8 * (kLengthBytes - 1 - i)));
-  }
-  return bytes;
+// In front of the attempt's name and the payload. All zero: the file holds nothing. It is written
+// last, so that a writer that dies on the way leaves nothing that looks whole.
+struct Header {
+  std::uint64_t name_bytes = 0;
+  std::uint64_t payload_bytes = 0;
+};
+
+std::string directory_of(const std::string& spool_dir) {
+  return absl::StrCat(spool_dir, "/results");
 }
 
-std::optional<std::string> read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (text.size() < kLengthBytes) return std::nullopt;
-  std::uint64_t length = 0;
-  for (std::size_t i = 0; i < kLengthBytes; ++i) {
-    length = length << 8U | static_cast<unsigned char>(text[i]);
+Status from_errno() { return absl::InternalError(std::system_category().message(errno)); }
+
+bool write_header(int fd, const Header& header) {
+  return ::pwrite(fd, &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header);
+}
+
+Status write_all(int fd, std::string_view name, std::string_view payload) {
+  std::array<iovec, 2> parts{{{const_cast<char*>(name.data()), name.size()},
+                              {const_cast<char*>(payload.data()), payload.size()}}};
+  const ssize_t first = ::pwritev(fd, parts.data(), parts.size(), sizeof(Header));
+  if (first < static_cast<ssize_t>(name.size())) return from_errno();
+  // The rest, only for very large ones.
+  for (auto done = static_cast<std::size_t>(first) - name.size(); done < payload.size();) {
+    const ssize_t n = ::pwrite(fd, payload.data() + done, payload.size() - done,
+                               static_cast<off_t>(sizeof(Header) + name.size() + done));
+    if (n <= 0) return from_errno();
+    done += static_cast<std::size_t>(n);
   }
-  if (text.size() != length + kLengthBytes) return std::nullopt;
-  return text.substr(kLengthBytes);
+  if (!write_header(fd, {name.size(), payload.size()})) return from_errno();
+  return absl::OkStatus();
+}
+
+struct Record {
+  std::string name;
+  std::string payload;
+};
+
+std::optional<Record> read_record(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  Header header;
+  if (text.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, text.data(), sizeof header);
+  const std::uint64_t rest = text.size() - sizeof header;
+  if (header.name_bytes == 0 || header.name_bytes > rest) return std::nullopt;
+  if (header.payload_bytes > rest - header.name_bytes) return std::nullopt;
+  return Record{text.substr(sizeof header, header.name_bytes),
+                text.substr(sizeof header + header.name_bytes, header.payload_bytes)};
 }
 
 }  // namespace
 
-std::string result_path(const std::string& spool_dir, const std::string& attempt) {
-  return absl::StrCat(spool_dir, "/results/", attempt);
-}
+ResultSpool::ResultSpool(const std::string& spool_dir) : directory_(directory_of(spool_dir)) {}
 
-Status write_result_file(const std::string& path, const std::string& payload) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-  if (fd < 0) return absl::InternalError(std::system_category().message(errno));
-  const auto length = encode(payload.size());
-  std::array<iovec, 2> parts{{{const_cast<char*>(length.data()), length.size()},
-                              {const_cast<char*>(payload.data()), payload.size()}}};
-  ssize_t written = ::writev(fd, parts.data(), parts.size());
-  std::size_t done = written > 0 ? static_cast<std::size_t>(written) : 0;
-  const std::size_t whole = kLengthBytes + payload.size();
-  while (written > 0 && done < whole && done >= kLengthBytes) {  // Only for very large ones.
-    const std::size_t at = done - kLengthBytes;
-    written = ::write(fd, payload.data() + at, payload.size() - at);
-    if (written > 0) done += static_cast<std::size_t>(written);
+ResultSpool::~ResultSpool() {
+  for (const File& file : free_) discard(file);
+  for (const auto& [attempt, file] : held_) {
+    if (file.fd >= 0) ::close(file.fd);
   }
-  const int error = errno;
-  ::close(fd);
-  if (done == whole) return absl::OkStatus();
-  return absl::InternalError(std::system_category().message(error));
 }
 
-std::vector<std::string> read_result_files(const std::string& spool_dir) {
+Result<ResultSpool::File> ResultSpool::take_file() {
+  if (!free_.empty()) {
+    File file = std::move(free_.back());
+    free_.pop_back();
+    return file;
+  }
+  for (;;) {  // Past what an earlier shim may have left here.
+    File file;
+    file.path = absl::StrCat(directory_, "/", made_++);
+    file.fd = ::open(file.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (file.fd >= 0) return file;
+    if (errno != EEXIST) return from_errno();
+  }
+}
+
+Status ResultSpool::put(const std::string& attempt, std::string_view payload) {
+  MIMEO_ASSIGN_OR_RETURN(File file, take_file());
+  if (Status written = write_all(file.fd, attempt, payload); !written.ok()) {
+    discard(file);
+    return written;
+  }
+  file.size_bytes =
+      std::max<std::uint64_t>(file.size_bytes, sizeof(Header) + attempt.size() + payload.size());
+  if (held_.size() >= kMaxOpen) {
+    ::close(file.fd);
+    file.fd = -1;
+  }
+  held_.emplace(attempt, std::move(file));
+  return absl::OkStatus();
+}
+
+void ResultSpool::drop(const std::string& attempt) {
+  const auto found = held_.find(attempt);
+  if (found == held_.end()) return;
+  File file = std::move(found->second);
+  held_.erase(found);
+  give_back(std::move(file));
+}
+
+void ResultSpool::give_back(File file) {
+  const bool is_kept = file.fd >= 0 && file.size_bytes <= kMaxKeptBytes && free_.size() < kMaxFree;
+  if (is_kept && write_header(file.fd, {})) {
+    free_.push_back(std::move(file));
+  } else {
+    discard(file);
+  }
+}
+
+void ResultSpool::discard(const File& file) {
+  ::unlink(file.path.c_str());
+  if (file.fd >= 0) ::close(file.fd);
+}
+
+std::vector<std::string> read_results(const std::string& spool_dir) {
   std::vector<std::string> payloads;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(spool_dir + "/results", error)) {
-    if (auto payload = read_whole(entry.path())) payloads.push_back(*std::move(payload));
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory_of(spool_dir), error)) {
+    if (auto record = read_record(entry.path())) payloads.push_back(std::move(record->payload));
   }
   return payloads;
+}
+
+void erase_result(const std::string& spool_dir, std::string_view attempt) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory_of(spool_dir), error)) {
+    const auto record = read_record(entry.path());
+    if (!record.has_value() || record->name != attempt) continue;
+    std::error_code ignored;
+    fs::remove(entry.path(), ignored);
+    return;
+  }
 }
 
 }  // namespace mimeo::worker

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/cog/fake_cog_server.h"
-#include "worker/shim/result_files.h"
+#include "worker/shim/result_spool.h"
 #include "worker/shim/shim_test_kit.h"
 
 namespace mimeo::worker {
@@ -106,10 +106,10 @@ TEST(ShimProcess, RunsAPredictionAndKeepsItsResultUntilItIsStored) {
     EXPECT_EQ(request.body.find("webhook"), std::string::npos) << request.body;
   }
 
-  EXPECT_TRUE(std::filesystem::exists(instance.file("results/p1-1")));
+  EXPECT_EQ(read_results(instance.config.spool_dir()).size(), 1U);
   daemon.stored("p1");
-  eventually("the result file is deleted",
-             [&] { return !std::filesystem::exists(instance.file("results/p1-1")); });
+  eventually("the result is dropped",
+             [&] { return read_results(instance.config.spool_dir()).empty(); });
 }
 
 TEST(ShimProcess, ShowsTheLogOfAPlainModelWhileItRuns) {
@@ -234,7 +234,7 @@ TEST(ShimProcess, LosesNothingWhenTheDaemonDiesAndComesBack) {
   }
   instance.server->release();
   eventually("it finishes alone",
-             [&] { return !read_result_files(instance.config.spool_dir()).empty(); });
+             [&] { return !read_results(instance.config.spool_dir()).empty(); });
 
   FakeDaemon daemon(instance.shim().socket_path());
   daemon.until("the state is known", [&] { return !daemon.states.empty(); });
@@ -280,7 +280,7 @@ TEST(ShimProcess, LeavesItsResultsBehindWhenItIsKilled) {
   daemon.until_result("p1");
   instance.shim().kill(SIGKILL);
   instance.shim().wait();
-  const auto files = read_result_files(instance.config.spool_dir());
+  const auto files = read_results(instance.config.spool_dir());
   ASSERT_EQ(files.size(), 1U);
   AttemptResult result;
   ASSERT_TRUE(result.ParseFromString(files[0]));

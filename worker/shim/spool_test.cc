@@ -1,4 +1,5 @@
 // What waits on disk and in memory: events, results, frames; and the config.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -7,10 +8,19 @@
 #include "worker/shim/config.h"
 #include "worker/shim/event_spool.h"
 #include "worker/shim/frames.h"
-#include "worker/shim/result_files.h"
+#include "worker/shim/result_spool.h"
 
 namespace mimeo::worker {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+
+std::ptrdiff_t entries_of(const std::string& directory) {
+  return std::distance(std::filesystem::directory_iterator(directory), {});
+}
+
+std::ptrdiff_t open_descriptors() { return entries_of("/proc/self/fd"); }
 
 class SpoolTest : public ::testing::Test {
  protected:
@@ -20,6 +30,7 @@ class SpoolTest : public ::testing::Test {
     std::filesystem::create_directories(directory_ + "/results");
   }
   ~SpoolTest() override { std::filesystem::remove_all(directory_); }
+  [[nodiscard]] std::ptrdiff_t files() const { return entries_of(directory_ + "/results"); }
   std::string directory_;
 };
 
@@ -63,15 +74,64 @@ TEST_F(SpoolTest, AFullDiskLosesNoEvent) {
   EXPECT_EQ(spool.read(5)->data, "0123456789");
 }
 
-TEST_F(SpoolTest, FindsWholeResultsAndLeavesTornOnesOut) {
+TEST_F(SpoolTest, HoldsEachResultUntilItIsDropped) {
   const std::string binary("a\0b", 3);
-  ASSERT_TRUE(write_result_file(result_path(directory_, "p1-1"), binary).ok());
-  ASSERT_TRUE(write_result_file(result_path(directory_, "p2-1"), "whole").ok());
-  std::filesystem::resize_file(result_path(directory_, "p2-1"), 10);
-  std::ofstream(result_path(directory_, "p3-1")) << "x";
-  EXPECT_EQ(read_result_files(directory_), std::vector<std::string>{binary});
-  EXPECT_TRUE(read_result_files("/nowhere").empty());
-  EXPECT_FALSE(write_result_file("/nowhere/at/all", "x").ok());
+  const std::string large(100'000, 'x');
+  {
+    ResultSpool results(directory_);
+    ASSERT_TRUE(results.put("p1-1", binary).ok());
+    ASSERT_TRUE(results.put("p2-1", large).ok());
+    EXPECT_THAT(read_results(directory_), UnorderedElementsAre(binary, large));
+    results.drop("p2-1");
+    results.drop("p2-1");
+    EXPECT_THAT(read_results(directory_), ElementsAre(binary));
+  }
+  EXPECT_THAT(read_results(directory_), ElementsAre(binary)) << "it outlives the shim";
+  erase_result(directory_, "p2-1");
+  EXPECT_EQ(read_results(directory_).size(), 1U);
+  erase_result(directory_, "p1-1");
+  EXPECT_TRUE(read_results(directory_).empty());
+}
+
+TEST_F(SpoolTest, AFileIsUsedAgainAndShowsNothingOfItsLastResult) {
+  ResultSpool results(directory_);
+  ASSERT_TRUE(results.put("p1-1", "a rather long result").ok());
+  results.drop("p1-1");
+  EXPECT_TRUE(read_results(directory_).empty());
+  ASSERT_TRUE(results.put("p2-1", "short").ok());
+  EXPECT_THAT(read_results(directory_), ElementsAre("short"));
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(SpoolTest, ManyResultsNeedFewDescriptors) {
+  ResultSpool results(directory_);
+  for (int i = 0; i < 400; ++i) ASSERT_TRUE(results.put(std::to_string(i), "result").ok());
+  EXPECT_EQ(read_results(directory_).size(), 400U);
+  EXPECT_LT(open_descriptors(), 350);
+  for (int i = 0; i < 400; ++i) results.drop(std::to_string(i));
+  EXPECT_TRUE(read_results(directory_).empty());
+  EXPECT_LE(files(), 64) << "what one burst needed is not kept for ever";
+}
+
+TEST_F(SpoolTest, TornResultsAreLeftOut) {
+  {
+    ResultSpool results(directory_);
+    ASSERT_TRUE(results.put("p1-1", "whole").ok());
+  }
+  std::filesystem::resize_file(directory_ + "/results/0", 20);
+  std::ofstream(directory_ + "/results/1") << "x";
+  EXPECT_TRUE(read_results(directory_).empty());
+  ResultSpool next(directory_);
+  ASSERT_TRUE(next.put("p2-1", "new").ok()) << "what is there already is not overwritten";
+  EXPECT_THAT(read_results(directory_), ElementsAre("new"));
+  EXPECT_EQ(files(), 3);
+}
+
+TEST(ResultSpool, SaysWhenTheDiskDoesNotTakeIt) {
+  EXPECT_TRUE(read_results("/nowhere").empty());
+  ResultSpool results("/nowhere/at/all");
+  EXPECT_FALSE(results.put("p1-1", "x").ok());
+  EXPECT_EQ(results.size(), 0U);
 }
 
 TEST(Frames, ArriveHoweverTheyAreCut) {
