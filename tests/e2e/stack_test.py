@@ -209,9 +209,18 @@ class Interrupted(unittest.TestCase):
                 self.assertEqual(running.wait(), code, said)
                 if code > 0:
                     self.assertIn("interrupted", said)
+        self.check_a_part_that_dies_meanwhile()
         self.check_two_at_once()
         self.assertEqual(self.one.run("down").returncode, 0)
         eventually(lambda: not self.one.processes(), what=f"the end of {self.one.processes()}")
+
+    def check_a_part_that_dies_meanwhile(self):
+        running = self.begin_until("✓ worker")
+        self.one.stack.worker.process.kill()  # The example's push is still to come, and the prediction.
+        said = running.stderr.read()
+        self.assertEqual(running.wait(), 1, said)
+        self.assertIn("worker ended by itself meanwhile", said)
+        self.assertIn("worker started", said.split("last lines of its log")[1])
 
     def check_two_at_once(self):
         first = self.begin_until("✓ state directory")

@@ -50,12 +50,13 @@ def check_free(port, name):
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            holder = _listener(port)
-            hint = f"Stop it (kill {holder[0]}), or choose" if holder else "Stop it, or choose"
+            pid, program = _listener(port) or (None, "")
+            stop = ("It is another Mimeo: `make down` where that was started, or" if program.startswith("mimeo-") else
+                    f"Stop it (kill {pid}), or" if pid else "Stop it, or")
             raise StackError(
                 f"port {port}, for {NAMES[name]}, is taken by " +
-                (f"process {holder[0]} ({holder[1]})" if holder else "another program"),
-                f"{hint} other ports: MIMEO_PORT_BASE=17300 make up\n"
+                (f"process {pid} ({program})" if pid else "another program"),
+                f"{stop} choose other ports: MIMEO_PORT_BASE=17300 make up\n"
                 f"(uses 17300 to {17300 + len(NAMES) - 1}; it is remembered)") from error
 
 
@@ -65,7 +66,7 @@ def _listener(port):
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if any(os.readlink(entry) in wanted for entry in (folder / "fd").iterdir()):
-                return int(folder.name), (folder / "comm").read_text().strip()
+                return int(folder.name), os.path.basename((folder / "cmdline").read_text().split("\0")[0])
         except OSError:
             continue
     return None

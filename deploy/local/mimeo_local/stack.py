@@ -205,16 +205,22 @@ class Stack:
         return json.loads(path.read_text())["worker_id"]
 
     def _first_prediction(self):
-        owner = self.layout.data["owner"]
-        for _ in range(3):  # A cold start on a slow machine may outlast one wait.
-            status, body = self.api.call("POST", f"/v1/models/{owner}/hello/predictions",
-                                         {"input": {"text": "world"}}, {"Prefer": "wait"})
-            if status in (200, 201) and body["status"] == "succeeded":
+        status, body = self.api.call("POST", f"/v1/models/{self.layout.data['owner']}/hello/predictions",
+                                     {"input": {"text": "world"}})
+        if status == 201:
+            body = wait_until(lambda: self._ended(body["id"]), 180, "the end of the first prediction", every=0.05,
+                              hint=f"Look into {self.layout.logs}.", log=self.worker.process.log_tail)
+            if body["status"] == "succeeded":
                 return f"it answered {body['output']!r}"
-            if status != 202:
-                break
         raise StackError(f"the first prediction did not succeed: HTTP {status}: {body}",
                          f"Look into {self.layout.logs}.", self.worker.process.log_tail())
+
+    def _ended(self, prediction):
+        """The prediction if it has ended. Does not wait for parts that are not there any more."""
+        if any(part.process.has_died for part, _ in self.listeners):
+            raise StackError("the first prediction did not end")  # explain() says why.
+        status, body = self.api.call("GET", f"/v1/predictions/{prediction}")
+        return body if status != 200 or body["status"] not in ("starting", "processing") else None
 
     def write_env(self):
         layout = self.layout
