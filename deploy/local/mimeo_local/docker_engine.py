@@ -227,14 +227,14 @@ class DockerEngine:
 
     def remove_containers(self):
         """Removes the containers that our worker made here."""
-        worker = self._worker_id()
+        worker = self.worker_id()
         if not worker or not self.answers():
             return
         ids = self.cli("ps", "-aq", "--filter", f"label=mimeo.worker={worker}", check=False).stdout.split()
         if ids:
             self.cli("rm", "-f", *ids, check=False)
 
-    def _worker_id(self):
+    def worker_id(self):
         try:
             return json.loads((self.layout.worker / "worker.json").read_text())["worker_id"]
         except (OSError, ValueError, KeyError):

@@ -311,9 +311,15 @@ class Stack:
     def destroy(self):
         """down(), and removes all data (tests)."""
         self.down()
-        for path in (self.layout.state, self.layout.sockets, self.layout.postgres_dir.parent
-                     if "postgres_dir" in self.layout.data else self.layout.state):
-            shutil.rmtree(path, ignore_errors=True)
+        layout = self.layout
+        folders = [layout.state, layout.sockets]
+        if layout.state not in layout.postgres_dir.parents:
+            folders.append(layout.postgres_dir.parent)
+        worker = self.docker.worker_id()
+        if worker:  # The worker's sockets, if the state directory's path is too long for them.
+            folders.append(pathlib.Path(f"/tmp/mimeo-{worker}"))
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _state(is_running, has_died, answers):
