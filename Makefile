@@ -16,13 +16,13 @@ build: deps ## Compile (PRESET=release by default; also dev, asan, tsan)
 	@scripts/build $(PRESET) $(JOBS)
 
 up: build ## Start everything on this machine and run one prediction
-	@deploy/local/stack up
+	@deploy/local/stack up --build build/$(PRESET)
 
 down: ## Stop what `make up` started; data stays in .mimeo
-	@deploy/local/stack down
+	@deploy/local/stack down --build build/$(PRESET)
 
 status: ## Show which parts run
-	@deploy/local/stack status
+	@deploy/local/stack status --build build/$(PRESET)
 
 test: deps ## Build and run every test; starts and stops what it needs
 	@scripts/test

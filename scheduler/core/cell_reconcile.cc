@@ -22,7 +22,7 @@ void Cell::load_worker(const store::WorkerRow& row) {
   worker->last_heard = now();  // It has the usual time to find us.
   if (row.state == store::WorkerState::kDraining) {
     worker->is_draining = true;
-    worker->is_drained_by_operator = true;  // Or by itself: it says so again if it means it.
+    worker->is_drained_by_operator = true;
   }
   if (row.state == store::WorkerState::kLost) {
     worker->is_lost = true;

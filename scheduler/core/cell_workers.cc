@@ -207,8 +207,9 @@ void Cell::worker_draining(WorkerId id, std::chrono::milliseconds within) {
   heard(id);
   Worker* worker = find_worker(id);
   if (worker == nullptr || worker->is_draining) return;
+  // Not recorded: in the store kDraining is an operator's word, which outlives the worker's
+  // restart.
   worker->is_draining = true;
-  emit(RecordWorker{id, store::WorkerState::kDraining});
   for (const InstanceId instance : std::set<InstanceId>(worker->instances)) {
     if (Instance* i = find_instance(instance)) stop_instance(*i, within);
   }

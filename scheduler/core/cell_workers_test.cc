@@ -286,6 +286,20 @@ TEST(CellWorkers, ADrainingWorkerIsReplacedAndFinishesItsWork) {
   EXPECT_EQ(w.instances[first].state, InstanceState::kStopped);
 }
 
+TEST(CellWorkers, AWorkerThatLeftIsUsedAgainWhenItComesBackToANewOwner) {
+  World w;
+  const WorkerId worker = w.add_worker();
+  w.put(w.make_target(1, 0, 1));
+  w.cell->worker_draining(worker, seconds{30});
+  w.pump();
+  w.take_over();  // Before its leaving was recorded: worker and scheduler stop together.
+  w.connect(w.hello(worker));
+  w.submit(1, 1);
+  w.advance(seconds{1});
+  ASSERT_EQ(w.ensures.size(), 1U);
+  EXPECT_EQ(w.ensures.front().worker, worker);
+}
+
 TEST(CellWorkers, AnAttemptWhoseContainerVanishedIsSettledEvenWithoutItsResult) {
   World w;
   w.add_worker();

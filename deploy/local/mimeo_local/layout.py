@@ -6,14 +6,13 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import subprocess
 
+from . import ports
 from .console import StackError
+from .process import build_of, replace_file
 
-DEFAULT_PORT_BASE = 7300
-PORT_NAMES = ("http", "registry", "scheduler_metrics", "worker_metrics")
-MINIMUM_FREE_BYTES = 2 << 30
+MINIMUM_FREE_MIB = 2048
 
 
 class Layout:
@@ -27,6 +26,7 @@ class Layout:
         self.build = pathlib.Path(build or self.checkout / "build" / "release").resolve()
         wanted = pathlib.Path(state or os.environ.get("MIMEO_STATE_DIR") or self.checkout / ".mimeo")
         self.state = wanted.absolute()
+        self.is_default = not state or self.state == self.checkout / ".mimeo"
         # Unix sockets have short paths (107 bytes), so they get a directory of their own.
         key = hashlib.sha256(str(self.state).encode()).hexdigest()[:10]
         self.sockets = pathlib.Path(os.environ.get("MIMEO_SOCKET_DIR", f"/tmp/mimeo-{os.getuid()}-{key}"))
@@ -43,19 +43,29 @@ class Layout:
 
     # -- settings that last ---------------------------------------------------------------------
 
-    def load(self):
+    def load(self, lenient=False):
+        """Reads what was saved. Lenient: a damaged file counts as none, so that parts can be stopped."""
+        path = self.state / "state.json"
         try:
-            self.data = json.loads((self.state / "state.json").read_text())
+            self.data = json.loads(path.read_text())
         except FileNotFoundError:
             self.data = {}
+        except PermissionError as error:
+            owner = pwd.getpwuid(self.state.stat().st_uid).pw_name
+            raise StackError(f"{self.state} belongs to the user {owner}",
+                             f"Go on as {owner} (with `sudo` if that is root), or set MIMEO_STATE_DIR to a "
+                             "directory of your own.") from error
+        except ValueError as error:
+            self.data = {}
+            if lenient:
+                return self
+            raise StackError(f"{path} is damaged: {error}",
+                             f"It holds ports, the account's name and its token. Restore it, or begin anew: "
+                             f"{self.command('down')}, then remove {self.state}.") from error
         return self
 
     def save(self):
-        path = self.state / "state.json"
-        temporary = path.with_suffix(".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            json.dump(self.data, out, indent=1)
-        temporary.replace(path)
+        replace_file(self.state / "state.json", json.dumps(self.data, indent=1), 0o600)
 
     @property
     def exists(self):
@@ -63,34 +73,50 @@ class Layout:
 
     # -- preparation ----------------------------------------------------------------------------
 
-    def prepare(self):
-        """Makes the directories and chooses the ports. StackError for what a person must mend."""
+    def make_state(self):
+        """Makes the state directory, and the one of the sockets."""
         try:
-            for path in (self.state, self.run, self.logs, self.keys, self.files, self.worker,
-                         self.registry, self.sockets):
+            for path in (self.state, self.sockets):
                 path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StackError(f"cannot make {error.filename}: {error.strerror}",
                              "Set MIMEO_STATE_DIR to a directory that you may write.") from error
-        self.keys.chmod(0o700)
-        self.sockets.chmod(0o711)  # Postgres runs as another user and must pass through.
-        free = shutil.disk_usage(self.state).free
-        if free < MINIMUM_FREE_BYTES:
-            raise StackError(f"only {free >> 20} MiB are free on the disk of {self.state}",
-                             "Mimeo needs 2 GiB: free some, or set MIMEO_STATE_DIR to another disk.")
-        self.load()
-        if "ports" not in self.data:
-            self.data["ports"] = self._choose_ports()
-            self.save()
+        # Its name can be guessed and /tmp is everybody's: nobody else may have made it.
+        if self.sockets.is_symlink() or self.sockets.stat().st_uid != os.getuid():
+            raise StackError(f"{self.sockets} belongs to another user",
+                             "Remove it, or set MIMEO_SOCKET_DIR to a directory of your own with a short name.")
 
-    def _choose_ports(self):
-        base = int(os.environ.get("MIMEO_PORT_BASE", DEFAULT_PORT_BASE))
-        if base == 0:
-            return {name: free_port() for name in PORT_NAMES}
-        ports = {name: base + i for i, name in enumerate(PORT_NAMES)}
-        for name, port in ports.items():
-            check_port(port, name)
-        return ports
+    def prepare(self):
+        """Makes the directories. StackError for what a person must mend."""
+        self.make_state()
+        self.check_disk()
+        for path in (self.run, self.logs, self.keys, self.files, self.worker, self.registry):
+            path.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o711)  # Postgres runs as another user and must pass through, as here:
+        self.keys.chmod(0o700)
+        self.sockets.chmod(0o711)
+
+    def check_disk(self):
+        text = os.environ.get("MIMEO_MINIMUM_FREE_MIB") or str(MINIMUM_FREE_MIB)
+        if not text.isdigit():
+            raise StackError(f"MIMEO_MINIMUM_FREE_MIB is '{text}'", "It is a number, of MiB.")
+        minimum = int(text)
+        if self.free_mib() < minimum:
+            raise StackError(f"the disk of {self.state} is nearly full: only {self.free_mib()} MiB are free",
+                             f"Mimeo wants {minimum} MiB: free some, or set MIMEO_STATE_DIR to another disk.")
+
+    def free_mib(self):
+        there = next(path for path in (self.state, *self.state.parents) if path.exists())
+        return shutil.disk_usage(there).free >> 20
+
+    def choose_ports(self):
+        """Chooses the ports once; again when MIMEO_PORT_BASE names others. True if they changed."""
+        base = ports.wanted_base()
+        if "ports" in self.data and base in (None, self.data.get("port_base")):
+            return False
+        self.data["port_base"] = ports.DEFAULT_BASE if base is None else base
+        self.data["ports"] = ports.from_base(self.data["port_base"])
+        return True
 
     # -- addresses ------------------------------------------------------------------------------
 
@@ -108,7 +134,8 @@ class Layout:
 
     @property
     def postgres_dir(self):
-        return pathlib.Path(self.data.get("postgres_dir", self.state / "postgres"))
+        """Below the state directory, unless Postgres' user cannot get there (postgres.py)."""
+        return pathlib.Path(self.data.get("postgres_dir") or self.state / "postgres")
 
     @property
     def database(self):
@@ -135,6 +162,16 @@ class Layout:
         """The environment of child processes: ours, with these added."""
         return {**os.environ, **extra}
 
+    def command(self, name):
+        """What a person types for this installation, for example `make down`."""
+        if self.is_default:
+            return f"`make {name}`"
+        return f"`deploy/local/stack {name} --state {self.state}`"
+
+    def build_of(self, name):
+        """Tells one build of our program from the next."""
+        return build_of(self.program(name))
+
     def cli(self, *arguments):
         """Runs `mimeo ...` against this installation's database and returns its output."""
         result = subprocess.run([str(self.program("mimeo")), *arguments], text=True, capture_output=True,
@@ -142,23 +179,6 @@ class Layout:
         if result.returncode != 0:
             raise StackError(f"`mimeo {' '.join(arguments)}` failed", log=result.stderr)
         return result.stdout.strip()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def check_port(port, name):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise StackError(f"port {port} ({name}) is taken by another program",
-                             "Choose another block with MIMEO_PORT_BASE=<port>, for example "
-                             "`MIMEO_PORT_BASE=17300 make up`.") from error
 
 
 def user_exists(name):

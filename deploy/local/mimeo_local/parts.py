@@ -1,25 +1,27 @@
 """Our own processes: control plane, scheduler, worker. Each can be started, stopped and killed by
 itself, which is what the fault tests do."""
 
+import contextlib
 import http.client
 import os
 import secrets
+import tempfile
 
 from .console import StackError
-from .process import ManagedProcess
+from .process import ManagedProcess, replace_file
 
 CPU_OVERCOMMIT = 8
 
 
 def http_get(port, path, timeout=2):
     """(status, body) or None when nobody answers."""
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
-        return None
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as connection:
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException):
+            return None
 
 
 def is_ready(port):
@@ -117,8 +119,18 @@ class Worker:
 
 
 def write_secret(path, text):
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text + "\n")
+    replace_file(path, text + "\n", 0o600)
+
+
+def make_registry_keys(layout):
+    """Both files or none: an interrupted start must not leave half of a pair."""
+    names = ("registry.crt", "registry.key")
+    if all((layout.keys / name).exists() for name in names):
+        return
+    with tempfile.TemporaryDirectory(dir=layout.keys) as folder:
+        layout.cli("registry-keys", folder)
+        for name in names:
+            os.replace(os.path.join(folder, name), layout.keys / name)
 
 
 def prepare_secrets(layout):
@@ -126,8 +138,7 @@ def prepare_secrets(layout):
     stored = layout.data.setdefault("secrets", {})
     for name in ("registry_http", "registry_hook"):
         stored.setdefault(name, secrets.token_urlsafe(24))
-    if not (layout.keys / "registry.key").exists():
-        layout.cli("registry-keys", str(layout.keys))
+    make_registry_keys(layout)
     owner = layout.data.setdefault("owner", os.environ.get("MIMEO_OWNER", "demo"))
     if "token" not in stored:
         try:

@@ -1,10 +1,10 @@
 """The image registry: CNCF distribution with token authentication by our control plane."""
 
-import http.client
 import shutil
 
 from .console import StackError
-from .process import ManagedProcess
+from .parts import http_get
+from .process import ManagedProcess, replace_file
 
 CONFIG = """version: 0.1
 log: {{level: warn}}
@@ -34,39 +34,37 @@ notifications:
 
 
 class Registry:
+    name = "registry"
     service = "mimeo-registry"
 
     def __init__(self, layout):
         self.layout = layout
-        self.process = ManagedProcess("registry", layout)
+        self.process = ManagedProcess(self.name, layout)
 
     def start(self):
-        if self.process.pid:
-            return
+        if not self.process.pid:
+            self._start_program()
+        self.process.wait_ready(self._answers, 20)
+
+    def _start_program(self):
         program = shutil.which("docker-registry") or shutil.which("registry")
         if not program:
             raise StackError("docker-registry is not installed", "Run scripts/install-deps.")
         port = self.layout.ports["http"]
         config = self.layout.registry / "config.yml"
-        config.write_text(CONFIG.format(
+        replace_file(config, CONFIG.format(
             data=self.layout.registry / "data", addr=self.layout.registry_addr,
             http_secret=self.layout.data["secrets"]["registry_http"],
             # A host *name*: newer clients refuse token realms that are loopback address literals.
             realm=f"http://localhost:{port}/registry/token", service=self.service,
             certificate=self.layout.keys / "registry.crt",
             events=f"http://127.0.0.1:{port}/registry/events",
-            hook_secret=self.layout.data["secrets"]["registry_hook"]))
-        config.chmod(0o600)
+            hook_secret=self.layout.data["secrets"]["registry_hook"]), 0o600)
         self.process.start([program, "serve", config])
-        self.process.wait_ready(self._answers, 20)
 
     def _answers(self):
-        try:
-            connection = http.client.HTTPConnection(*self.layout.registry_addr.split(":"), timeout=2)
-            connection.request("GET", "/v2/")
-            return connection.getresponse().status == 401
-        except OSError:
-            return False
+        answer = http_get(self.layout.ports["registry"], "/v2/")
+        return answer is not None and answer[0] == 401
 
     def stop(self):
         return self.process.stop()
