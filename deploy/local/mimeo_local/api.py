@@ -1,5 +1,6 @@
 """The few API calls that bringing up needs. Applications use the official clients."""
 
+import contextlib
 import http.client
 import json
 import urllib.parse
@@ -19,9 +20,10 @@ class Api:
         if body is not None:
             data = json.dumps(body)
             sent["Content-Type"] = "application/json"
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
-        text = answer.read()
+        with contextlib.closing(connection):
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+            text = answer.read()
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:
