@@ -70,7 +70,8 @@ std::string dump(const Json& value) {
 
 std::string clean_error(std::string_view text) {
   static constexpr std::string_view kPrefixes[] = {
-      "Prediction failed: ", "Async prediction failed: ", "Training failed: "};
+      "Prediction failed: ", "Async prediction failed: ", "Training failed: ",
+      "Async training failed: ", "Generator iteration error: "};
   for (bool has_changed = true; has_changed;) {
     has_changed = false;
     for (const std::string_view prefix : kPrefixes) {

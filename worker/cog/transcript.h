@@ -115,7 +115,8 @@ class Transcript {
 };
 
 // The model's own words in an error of a server: coglet repeats "Prediction failed: ", sometimes
-// with "Async prediction failed: " or "Training failed: " between.
+// with "Async prediction failed: " or "Training failed: " between, and begins the error of a model
+// that yields with "Generator iteration error: ".
 [[nodiscard]] std::string clean_error(std::string_view text);
 
 // What a 422 or another refusal says, in one line: FastAPI's and coglet's "detail" lists, "error"

@@ -132,6 +132,8 @@ TEST(CleanError, LeavesTheModelsOwnWords) {
             "ValueError: boom");
   EXPECT_EQ(clean_error("Prediction failed: Async prediction failed: x"), "x");
   EXPECT_EQ(clean_error("Training failed: x"), "x");
+  EXPECT_EQ(clean_error("Prediction failed: Generator iteration error: ValueError: boom"),
+            "ValueError: boom");
   EXPECT_EQ(clean_error("Prediction failed: "), "Prediction failed: ");
   EXPECT_EQ(clean_error("plain"), "plain");
 }

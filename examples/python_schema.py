@@ -1,7 +1,7 @@
-"""Prints the OpenAPI document of run.py as `cog build` would put it into the image.
+"""The OpenAPI document of a model's source, as `cog build` would put it into the image and its labels.
 
-The published package has no generator any more (the cog command line does it); this one knows as
-much of Python's types as run.py uses.
+The published package has no generator (the cog command line does it); this one reads the source, like that one,
+and knows as much of Python's types as the examples use.
 """
 
 import ast
@@ -9,9 +9,24 @@ import json
 import pathlib
 import sys
 
-TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+TYPES = {"str": {"type": "string"}, "int": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"},
+         "Path": {"type": "string", "format": "uri"}, "File": {"type": "string", "format": "uri"}}
+LISTS = {"list": {}, "List": {}, "Iterator": {"x-cog-array-type": "iterator"},
+         "ConcatenateIterator": {"x-cog-array-type": "iterator", "x-cog-array-display": "concatenate"}}
 LIMITS = {"ge": "minimum", "le": "maximum", "min_length": "minLength", "max_length": "maxLength", "regex": "pattern",
-          "description": "description", "default": "default"}
+          "description": "description", "default": "default", "accept": "x-cog-accept"}
+
+
+class UnknownType(Exception):
+    """Of an annotation that is not in the tables above."""
+
+
+def type_schema(annotation):
+    if isinstance(annotation, ast.Name) and annotation.id in TYPES:
+        return TYPES[annotation.id]
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id in LISTS:
+        return {"type": "array", "items": type_schema(annotation.slice), **LISTS[annotation.value.id]}
+    raise UnknownType(f"the type '{ast.unparse(annotation)}' is not known here: build with the cog command line")
 
 
 def input_schema(function):
@@ -19,7 +34,7 @@ def input_schema(function):
     properties, required = {}, []
     for order, (argument, default) in enumerate(zip(arguments, function.args.defaults, strict=True)):
         given = {k.arg: ast.literal_eval(k.value) for k in default.keywords}
-        schema = {"type": TYPES[argument.annotation.id], "title": argument.arg.replace("_", " ").title(), "x-order": order}
+        schema = {**type_schema(argument.annotation), "title": argument.arg.replace("_", " ").title(), "x-order": order}
         schema.update({LIMITS[name]: value for name, value in given.items()})
         properties[argument.arg] = dict(sorted(schema.items()))
         if "default" not in given:
@@ -27,23 +42,19 @@ def input_schema(function):
     return {"title": "Input", "type": "object", "required": required, "properties": properties}
 
 
-def document(source):
-    runner = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    run = next(node for node in runner.body if isinstance(node, ast.FunctionDef) and node.name == "run")
+def ref(name):
+    return {"$ref": f"#/components/schemas/{name}"}
 
-    def ref(name):
-        return {"$ref": f"#/components/schemas/{name}"}
 
-    def text(title, **more):
-        return {"title": title, "type": "string", **more}
+def text(title, **more):
+    return {"title": title, "type": "string", **more}
 
-    def body(name):
-        return {"content": {"application/json": {"schema": ref(name)}}}
 
+def schemas_of(run):
     time = {"format": "date-time"}
-    schemas = {
+    return {
         "Input": input_schema(run),
-        "Output": {"title": "Output", "type": TYPES[run.returns.id]},
+        "Output": {"title": "Output", **type_schema(run.returns)},
         "PredictionRequest": {"title": "PredictionRequest", "type": "object",
                               "properties": {"id": text("Id"), "input": ref("Input")}},
         "PredictionResponse": {"title": "PredictionResponse", "type": "object", "properties": {
@@ -59,14 +70,26 @@ def document(source):
             "loc": {"title": "Location", "type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}},
             "msg": text("Message"), "type": text("Error Type")}},
     }
+
+
+def document(source, cog_version):
+    """Of the first class in `source` (text) that has a method named run, or predict as it was before 0.20."""
+    methods = [node for model in ast.parse(source).body if isinstance(model, ast.ClassDef)
+               for node in model.body if isinstance(node, ast.FunctionDef)]
+    run = next(node for node in methods if node.name in ("run", "predict"))
+
+    def body(name):
+        return {"content": {"application/json": {"schema": ref(name)}}}
+
     predict = {"summary": "Predict", "description": "Run a single prediction on the model",
                "operationId": "predict_predictions_post", "requestBody": body("PredictionRequest"),
                "responses": {"200": {"description": "Successful Response", **body("PredictionResponse")},
                              "422": {"description": "Validation Error", **body("HTTPValidationError")}}}
-    return {"openapi": "3.0.2", "info": {"title": "Cog", "version": "0.23.1"},
-            "paths": {"/predictions": {"post": predict}}, "components": {"schemas": schemas}}
+    if "streaming" in [ast.unparse(decorator).removeprefix("cog.") for decorator in run.decorator_list]:
+        predict["x-cog-streaming"] = True
+    return {"openapi": "3.0.2", "info": {"title": "Cog", "version": cog_version},
+            "paths": {"/predictions": {"post": predict}}, "components": {"schemas": schemas_of(run)}}
 
 
 if __name__ == "__main__":
-    path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).with_name("run.py")
-    print(json.dumps(document(path.read_text())))
+    print(json.dumps(document(pathlib.Path(sys.argv[1]).read_text(), sys.argv[2])))
