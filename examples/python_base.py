@@ -21,7 +21,6 @@ import image_archive
 PYTHON = "/usr/bin/python3.11"
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "tini")
-PUBLIC_MIRROR = "http://deb.debian.org/debian"
 # Of the standard library, for the copy of this machine's.
 UNUSED = ("__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data",
           "config-3.11-x86_64-linux-gnu")
@@ -75,18 +74,21 @@ def host(packages):
 
 
 def apt_mirror():
-    """Where this machine's apt gets Debian from; the public mirror when it gets something else, or nothing."""
+    """Where this machine's apt gets Debian from."""
     try:
         listed = subprocess.run(["apt-get", "indextargets", "--format", "$(LABEL)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"],
                                 text=True, capture_output=True, check=False).stdout
     except FileNotFoundError:
-        return PUBLIC_MIRROR
+        listed = ""
     found = {}
     for line in listed.splitlines():
         label, component, codename, uri = line.split("|", 3)
         if (label, component) == ("Debian", "main") and uri.startswith(("http://", "https://")):
             found.setdefault(codename, uri)
-    return found.get(SUITE) or next(iter(found.values()), PUBLIC_MIRROR)
+    mirror = found.get(SUITE) or next(iter(found.values()), None)
+    if not mirror:
+        raise BaseError("this machine's apt has no Debian mirror: name one with --mirror or MIMEO_DEBIAN_MIRROR")
+    return mirror
 
 
 def debian(cache, mirror):
