@@ -169,14 +169,21 @@ void remove_unfinished(const fs::path& folder) {
   for (const auto& path : left) fs::remove_all(path, error);
 }
 
-Status remove_tree(const fs::path& path) {
-  const fs::path doomed = unfinished(path);
+Result<fs::path> set_aside(const fs::path& path) {
+  fs::path doomed = unfinished(path);
   std::error_code error;
   fs::remove_all(doomed, error);
-  if (::rename(path.c_str(), doomed.c_str()) != 0) {
-    return errno == ENOENT ? absl::OkStatus() : errno_status("removing " + path.string());
-  }
-  fs::remove_all(doomed, error);
+  if (::rename(path.c_str(), doomed.c_str()) == 0) return doomed;
+  if (errno == ENOENT) return absl::NotFoundError(path.string());
+  return errno_status("removing " + path.string());
+}
+
+Status remove_tree(const fs::path& path) {
+  const auto doomed = set_aside(path);
+  if (absl::IsNotFound(doomed.status())) return absl::OkStatus();
+  if (!doomed.ok()) return doomed.status();
+  std::error_code error;
+  fs::remove_all(*doomed, error);
   if (error) return absl::InternalError("removing " + path.string() + ": " + error.message());
   return absl::OkStatus();
 }

@@ -82,7 +82,9 @@ class ContainerFolder {
 inline constexpr char kUnfinished[] = ".unfinished-";
 // Removes those; for the start of a daemon.
 void remove_unfinished(const std::filesystem::path& folder);
-// Renames, so that it is gone at once, and then removes all of it.
+// Renames what is to be removed, so that it is gone at once; its path then. kNotFound.
+[[nodiscard]] Result<std::filesystem::path> set_aside(const std::filesystem::path& path);
+// The same, and then removes all of it. OK when it was not there.
 Status remove_tree(const std::filesystem::path& path);
 
 }  // namespace mimeo::worker

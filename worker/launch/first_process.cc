@@ -62,7 +62,11 @@ Status drop_bounding_set() {
 
 Status set_limits(const LaunchPlan& plan) {
   ::umask(022);
-  const rlimit files{plan.open_files, plan.open_files};
+  // Root may be held to a limit as well; then that is the container's.
+  rlimit files{};
+  const bool is_known = ::getrlimit(RLIMIT_NOFILE, &files) == 0;
+  const rlim_t most = is_known ? files.rlim_max : plan.open_files;
+  files.rlim_max = files.rlim_cur = std::min<rlim_t>(plan.open_files, most);
   const rlimit no_core{0, 0};
   if (::setrlimit(RLIMIT_NOFILE, &files) != 0 || ::setrlimit(RLIMIT_CORE, &no_core) != 0) {
     return errno_status("setrlimit");
@@ -162,6 +166,16 @@ Status exec_model(const FirstProcess& process, const ContainerUser& user) {
   return absl::InvalidArgumentError(absl::StrCat("running ", words[0], ": ", std::strerror(errno)));
 }
 
+// Our command line is the machine's: it names folders. Only in this process's own memory, where the
+// words lie one behind the other.
+void hide_command_line() {
+  const auto words = read_file("/proc/self/cmdline");
+  if (!words.ok() || words->size() < sizeof("init")) return;
+  std::memset(program_invocation_name, 0, words->size());
+  std::strcpy(program_invocation_name, "init");
+  ::prctl(PR_SET_NAME, "init", 0, 0, 0);
+}
+
 [[noreturn]] void give_up(const Descriptor& report, const Status& status) {
   const std::string text = to_text(status);
   (void)!::write(report.get(), text.data(), text.size());
@@ -203,6 +217,7 @@ void run_first_process(FirstProcess process) {
   if (::read(process.go.get(), &byte, 1) != 1) ::_exit(1);
   process.go.close();
   ::setsid();
+  hide_command_line();
   const Status prepared = prepare(process);
   if (!prepared.ok()) give_up(process.report, prepared);
   const auto user =

@@ -13,7 +13,7 @@
 namespace mimeo::worker {
 
 // Returns when the container has ended; an error when it did not come to run. To `ready` goes
-// to_text() of how the start went, then it is closed: nothing before = this process died.
+// kContainerRuns or to_text() of what went wrong, then it is closed: nothing = this process died.
 Status run_container(const ContainerFolder& folder, Descriptor ready);
 
 // OK when containers can be run with this state directory; else what is missing, for the operator.
@@ -21,8 +21,5 @@ Status check_machine(const std::filesystem::path& state);
 
 // Removes every container of this state directory, running or not.
 Status remove_containers(const std::filesystem::path& state);
-
-// The start went well, in words: an empty text could also be a pipe that broke.
-inline constexpr char kContainerRuns[] = "runs";
 
 }  // namespace mimeo::worker

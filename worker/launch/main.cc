@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <iostream>
 #include <string>
 
@@ -21,14 +22,17 @@ constexpr int kWrongUsage = 2;
 
 int run(int argc, char** argv) {
   const std::string mode = argc == 3 ? argv[1] : "";
+  // Containers are found by their paths: the same ones, wherever this is called.
+  const std::filesystem::path folder =
+      argc == 3 ? std::filesystem::absolute(argv[2]) : std::filesystem::path();
   Status status;
   if (mode == "run") {
     ::fcntl(kReady, F_SETFD, FD_CLOEXEC);
-    status = run_container(ContainerFolder(argv[2]), Descriptor(kReady));
+    status = run_container(ContainerFolder(folder), Descriptor(kReady));
   } else if (mode == "check") {
-    status = check_machine(argv[2]);
+    status = check_machine(folder);
   } else if (mode == "clean") {
-    status = remove_containers(argv[2]);
+    status = remove_containers(folder);
   } else {
     std::cerr << "usage: mimeo-launch run FOLDER | check STATE | clean STATE\n";
     return kWrongUsage;

@@ -44,5 +44,7 @@ struct LaunchPlan {
 // How a start went, on its way through a pipe: "" is OK.
 [[nodiscard]] std::string to_text(const Status& status);
 [[nodiscard]] Status parse_status(std::string_view text);
+// What mimeo-launch says instead of "": that could also be a pipe that broke.
+inline constexpr char kContainerRuns[] = "runs";
 
 }  // namespace mimeo::worker
