@@ -127,6 +127,7 @@ class Stack:
                 step.note = "" if part.stop() else "was not running"
         self.stop_leftovers()
         with self.console.step("stop containers and Docker Engine"):
+            self.worker.remove_containers()
             self.docker.remove_containers()
             self.docker.stop()
         with self.console.step("stop PostgreSQL") as step:
