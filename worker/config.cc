@@ -20,6 +20,18 @@ std::string beside_this_program(const std::string& name) {
   return (self.parent_path() / name).string();
 }
 
+// At the start, not at the first instance.
+Status check_process_runtime(const WorkerConfig& config) {
+  if (::access(config.launcher.c_str(), X_OK) != 0) {
+    return absl::InvalidArgumentError("--launcher: there is no program " + config.launcher);
+  }
+  if (config.allow_egress || config.publish_ports) {
+    return absl::InvalidArgumentError(
+        "--allow-egress and --publish-ports need the runtime 'docker'");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::optional<int> parse_config(int argc, const char* const* argv, WorkerConfig& config) {
@@ -83,6 +95,7 @@ Status complete_config(WorkerConfig& config) {
   if (::access(config.shim.c_str(), X_OK) != 0) {
     return absl::InvalidArgumentError("--shim: there is no program " + config.shim);
   }
+  if (config.runtime == "process") MIMEO_RETURN_IF_ERROR(check_process_runtime(config));
   for (const auto& label : config.labels) {
     if (label.find('=') == std::string::npos) {
       return absl::InvalidArgumentError("--labels: '" + label + "' is not key=value");

@@ -14,6 +14,7 @@
 #include "common/telemetry/metrics.h"
 #include "worker/config.h"
 #include "worker/container/docker_runtime.h"
+#include "worker/container/process_runtime.h"
 #include "worker/gpu/nvml_probe.h"
 #include "worker/service.h"
 #include "worker/state_dir.h"
@@ -54,12 +55,23 @@ struct Process {
 
 std::unique_ptr<Runtime> make_runtime(const WorkerConfig& config, const StateDir& state,
                                       boost::asio::any_io_executor executor, Random& random) {
+  ContainerPolicy policy;
+  policy.worker = state.worker();
+  policy.root = config.read_only_root ? RootFilesystem::kReadOnly : RootFilesystem::kWritable;
+  if (config.runtime == "process") {
+    return make_process_runtime(std::move(executor), random,
+                                ProcessOptions{policy, state.path(), config.launcher});
+  }
   DockerOptions options;
   options.socket_path = config.docker_socket;
-  options.policy.worker = state.worker();
-  options.policy.root =
-      config.read_only_root ? RootFilesystem::kReadOnly : RootFilesystem::kWritable;
+  static_cast<ContainerPolicy&>(options.policy) = policy;
   return make_docker_runtime(std::move(executor), random, std::move(options));
+}
+
+// GPUs that no container can have are not offered.
+std::unique_ptr<GpuProbe> make_gpu_probe(const WorkerConfig& config) {
+  if (config.runtime == "process") return std::make_unique<FixedGpuProbe>();
+  return make_nvml_probe();
 }
 
 int run(int argc, char** argv) {
@@ -85,7 +97,7 @@ int run(int argc, char** argv) {
   boost::asio::io_context context(1);  // One thread runs all of it.
   const auto executor = context.get_executor();
   const auto runtime = make_runtime(config, **state, executor, random);
-  const auto gpus = make_nvml_probe();
+  const auto gpus = make_gpu_probe(config);
   ServiceParts parts{executor, clock, random, metrics, **state, *runtime, *gpus};
   Service service(parts, config, *token);
   Process process(service, executor);

@@ -7,8 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -17,10 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-Status errno_error(const std::string& what) {
-  return absl::InternalError(what + ": " + std::strerror(errno));
-}
 
 Status make_folder(const fs::path& path) {
   std::error_code error;
@@ -31,42 +25,7 @@ Status make_folder(const fs::path& path) {
   return absl::OkStatus();
 }
 
-Status sync_folder(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno_error("opening " + path.string());
-  const int result = ::fsync(fd);
-  ::close(fd);
-  return result == 0 ? absl::OkStatus() : errno_error("syncing " + path.string());
-}
-
 }  // namespace
-
-Result<std::string> read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(path.string() + " is not there");
-  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) return absl::InternalError("reading " + path.string());
-  return content;
-}
-
-Status write_file_durably(const fs::path& path, std::string_view content) {
-  const fs::path temporary = path.string() + ".new";
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return errno_error("writing " + temporary.string());
-  Status status;
-  while (!content.empty() && status.ok()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno != EINTR) status = errno_error("writing " + temporary.string());
-    if (n > 0) content.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (status.ok() && ::fsync(fd) != 0) status = errno_error("syncing " + temporary.string());
-  ::close(fd);
-  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    status = errno_error("renaming " + temporary.string());
-  }
-  MIMEO_RETURN_IF_ERROR(status);
-  return sync_folder(path.parent_path());
-}
 
 Status InstanceDir::make() const {
   MIMEO_RETURN_IF_ERROR(make_folder(path));
@@ -89,7 +48,7 @@ Result<std::unique_ptr<StateDir>> StateDir::open(fs::path path, IdGenerator& ids
   MIMEO_RETURN_IF_ERROR(make_folder(path / "instances"));
   const fs::path lock_path = path / "lock";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) return errno_error("opening " + lock_path.string());
+  if (lock < 0) return errno_status("opening " + lock_path.string());
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock);
     return absl::AlreadyExistsError("another worker uses " + path.string());

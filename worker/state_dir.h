@@ -17,18 +17,13 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/status.h"
+#include "worker/local_file.h"
 
 namespace mimeo::worker {
-
-// The whole file, or kNotFound.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path);
-// Replaces the file so that a crash leaves the old or the new one, and nothing after it is lost.
-Status write_file_durably(const std::filesystem::path& path, std::string_view content);
 
 // The folder of one instance.
 struct InstanceDir {

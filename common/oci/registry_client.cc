@@ -239,7 +239,7 @@ Result<std::vector<std::string>> RegistryClient::list_tags(std::string_view repo
 }
 
 Status RegistryClient::download_blob(std::string_view repository, const Descriptor& blob,
-                                     const fs::path& file) const {
+                                     const fs::path& file, const DownloadObserver& observer) const {
   if (!is_digest(blob.digest)) return absl::InvalidArgumentError("the blob has no SHA-256");
   MIMEO_ASSIGN_OR_RETURN(auto request_out, request(repository, "/v2/" + std::string(repository) +
                                                                    "/blobs/" + blob.digest));
@@ -258,7 +258,7 @@ Status RegistryClient::download_blob(std::string_view repository, const Descript
                            hash.update(piece);
                            if (!out.write(piece))
                              return absl::ResourceExhaustedError("the disk is full");
-                           return absl::OkStatus();
+                           return observer ? observer(piece.size()) : absl::OkStatus();
                          }));
   MIMEO_RETURN_IF_ERROR(status_of(answer));
   if (size != blob.size_bytes || "sha256:" + to_hex(hash.finish()) != blob.digest) {

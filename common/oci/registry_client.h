@@ -61,9 +61,13 @@ class RegistryClient {
   [[nodiscard]] Result<std::vector<std::string>> list_repositories() const;
   // Empty when the repository has none left.
   [[nodiscard]] Result<std::vector<std::string>> list_tags(std::string_view repository) const;
-  // Writes the blob to `file`, which appears only when its digest is right.
+  // Writes the blob to `file`, which appears only when its digest is right. `observer` is told, on
+  // the calling thread, how many bytes came with each piece; a status other than OK ends the
+  // download with it.
+  using DownloadObserver = std::function<Status(std::size_t bytes)>;
   [[nodiscard]] Status download_blob(std::string_view repository, const Descriptor& blob,
-                                     const std::filesystem::path& file) const;
+                                     const std::filesystem::path& file,
+                                     const DownloadObserver& observer = {}) const;
 
  private:
   struct Fetched {

@@ -142,7 +142,17 @@ TEST_F(RegistryClientTest, DownloadsABlobWholeOrNotAtAll) {
   Descriptor blob;
   blob.digest = digest_of(content);
   blob.size_bytes = content.size();
-  ASSERT_TRUE(client_->download_blob("alice/hello", blob, file).ok());
+  std::size_t seen = 0;
+  const auto observer = [&seen](std::size_t bytes) {
+    seen += bytes;
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(client_->download_blob("alice/hello", blob, file, observer).ok());
+  EXPECT_EQ(seen, content.size());
+  const auto refuse = [](std::size_t) { return absl::CancelledError("enough"); };
+  const fs::path other = file.string() + ".other";
+  EXPECT_TRUE(absl::IsCancelled(client_->download_blob("alice/hello", blob, other, refuse)));
+  EXPECT_FALSE(fs::exists(other));
   std::stringstream read;
   read << std::ifstream(file).rdbuf();
   EXPECT_EQ(read.str(), content);

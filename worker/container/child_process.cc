@@ -37,7 +37,9 @@ Result<pid_t> spawn(const ProcessStart& start) {
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
   // Libraries open descriptors without O_CLOEXEC; it must not keep our sockets open.
-  posix_spawn_file_actions_addclosefrom_np(&files, 3);
+  int first_closed = 3;
+  if (start.passed >= 0) posix_spawn_file_actions_adddup2(&files, start.passed, first_closed++);
+  posix_spawn_file_actions_addclosefrom_np(&files, first_closed);
 
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);

@@ -19,12 +19,14 @@ struct ProcessStart {
   std::string program;
   std::vector<std::string> arguments;  // Without the program's own name.
   std::string output_path;             // Its stdout and stderr are appended there.
+  int passed = -1;                     // One descriptor of ours that becomes its descriptor 3.
 };
 
 // A process that we started or adopted. On one executor. Destroying it leaves the process alone.
 class Process {
  public:
-  // Runs it in a new session with no descriptor of ours. kInternal when it cannot be executed.
+  // Runs it in a new session with no other descriptor of ours. kInternal when it cannot be
+  // executed.
   static Result<std::unique_ptr<Process>> start(boost::asio::any_io_executor executor,
                                                 const ProcessStart& start);
   // One that is running already: process ids are used again, so its command line must contain

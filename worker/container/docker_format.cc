@@ -11,9 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-// Cog's own command line gives 6 GiB: PyTorch's data loaders need much more than Docker's 64 MiB.
-constexpr Bytes kUsualShm = 6_GiB;
-
 std::vector<std::string> strings_of(const json& object, const char* key) {
   std::vector<std::string> out;
   if (!object.is_object() || !object.contains(key) || !object[key].is_array()) return out;
@@ -54,7 +51,7 @@ json host_config(const ContainerSpec& spec, const DockerPolicy& policy) {
   host["Ulimits"] = json::array(
       {json{{"Name", "nofile"}, {"Soft", policy.open_files}, {"Hard", policy.open_files}},
        json{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}});
-  host["OomScoreAdj"] = 500;  // When the machine runs out, a model goes before the daemons.
+  host["OomScoreAdj"] = kContainerOomScore;
   host["RestartPolicy"]["Name"] = "no";
   host["LogConfig"] =
       json{{"Type", "json-file"}, {"Config", json{{"max-size", "10m"}, {"max-file", "2"}}}};
@@ -83,43 +80,22 @@ ContainerPhase phase_of(const json& state) {
 
 }  // namespace
 
-std::string container_name(InstanceId instance) { return "mimeo-" + instance.str(); }
-
-bool is_cog_server(const std::vector<std::string>& command) {
-  return std::any_of(command.begin(), command.end(), [](const std::string& word) {
-    return absl::StrContains(word, "cog.server.http");
-  });
-}
-
-Bytes tmp_size(const Resources& resources) {
-  if (resources.scratch.count != 0) return resources.scratch;
-  if (resources.memory.count != 0) return resources.memory;
-  return 4_GiB;
-}
-
-Bytes shm_size(const Resources& resources) {
-  if (resources.memory.count == 0) return kUsualShm;
-  return std::min(kUsualShm, std::max(64_MiB, resources.memory));
-}
-
 json create_body(const ContainerSpec& spec, const json& image, const DockerPolicy& policy) {
   const json& config = child(image, "Config");
   const std::vector<std::string> entrypoint = strings_of(config, "Entrypoint");
-  std::vector<std::string> command = strings_of(config, "Cmd");
+  const std::vector<std::string> command = strings_of(config, "Cmd");
+  const std::vector<std::string> arguments = arguments_for(entrypoint, command, spec.cog_arguments);
 
   json body;
   body["Image"] = spec.image.reference();
-  body["Hostname"] = "model";
+  body["Hostname"] = kContainerHostname;
   body["Labels"] = json{{std::string(kInstanceLabel), spec.instance.str()},
                         {std::string(kWorkerLabel), policy.worker.str()}};
   body["StopSignal"] = "SIGTERM";
   body["ExposedPorts"][absl::StrCat(kServerPort, "/tcp")] = json::object();
   body["Env"] = json::array();
   for (const auto& [name, value] : spec.env) body["Env"].push_back(absl::StrCat(name, "=", value));
-  if (!spec.cog_arguments.empty() && (is_cog_server(entrypoint) || is_cog_server(command))) {
-    command.insert(command.end(), spec.cog_arguments.begin(), spec.cog_arguments.end());
-    body["Cmd"] = command;
-  }
+  if (arguments != command) body["Cmd"] = arguments;
   body["HostConfig"] = host_config(spec, policy);
   return body;
 }
@@ -193,20 +169,6 @@ std::string unframe_logs(std::string_view framed) {
     framed.remove_prefix(std::min(length, framed.size()));
   }
   return out;
-}
-
-std::string last_lines(std::string_view text, std::size_t lines) {
-  if (lines == 0) return {};
-  std::size_t end = text.size();
-  if (end > 0 && text[end - 1] == '\n') --end;
-  std::size_t position = end;
-  while (position > 0) {
-    const std::size_t newline = text.rfind('\n', position - 1);
-    if (newline == std::string_view::npos) return std::string(text);
-    if (--lines == 0) return std::string(text.substr(newline + 1));
-    position = newline;
-  }
-  return std::string(text);
 }
 
 Status PullTracker::feed(std::string_view line) {

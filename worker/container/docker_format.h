@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
+#include "worker/container/container_policy.h"
 #include "worker/container/runtime.h"
 
 namespace mimeo::worker {
@@ -20,28 +21,9 @@ namespace mimeo::worker {
 inline constexpr std::string_view kInstanceLabel = "mimeo.instance";
 inline constexpr std::string_view kWorkerLabel = "mimeo.worker";
 
-enum class RootFilesystem : std::uint8_t {
-  kWritable,  // Models write below /src and /root: what Cog promises them.
-  kReadOnly,  // For operators whose models do not.
-};
-
-struct DockerPolicy {
-  WorkerId worker;
-  RootFilesystem root = RootFilesystem::kWritable;
+struct DockerPolicy : ContainerPolicy {
   std::string egress_network = "mimeo-egress";  // A bridge of our own, for NetworkAccess::kEgress.
-  std::uint32_t pids = 512;
-  std::uint32_t open_files = 65'536;
 };
-
-// "mimeo-<instance id>".
-[[nodiscard]] std::string container_name(InstanceId instance);
-
-// True when this command (entrypoint and arguments) starts a Cog server of any generation.
-[[nodiscard]] bool is_cog_server(const std::vector<std::string>& command);
-
-// Limits of /dev/shm and /tmp: both count against the memory of the container.
-[[nodiscard]] Bytes shm_size(const Resources& resources);
-[[nodiscard]] Bytes tmp_size(const Resources& resources);
 
 // The body of POST /containers/create. `image` is the answer of GET /images/{name}/json.
 [[nodiscard]] nlohmann::json create_body(const ContainerSpec& spec, const nlohmann::json& image,
@@ -56,8 +38,6 @@ struct DockerPolicy {
 
 // The text inside of the frames of GET /containers/{id}/logs (a container without a terminal).
 [[nodiscard]] std::string unframe_logs(std::string_view framed);
-// The last `lines` lines.
-[[nodiscard]] std::string last_lines(std::string_view text, std::size_t lines);
 
 // Adds up what POST /images/create tells layer by layer.
 class PullTracker {

@@ -48,15 +48,6 @@ TEST(DockerFormat, OnlyACogServerGetsItsArguments) {
   EXPECT_FALSE(create_body(spec(), other, {}).contains("Cmd"));
 }
 
-TEST(DockerFormat, SharedMemoryIsNeverMoreThanTheMemory) {
-  Resources limits;
-  EXPECT_EQ(shm_size(limits), 6_GiB);
-  limits.memory = 1_GiB;
-  EXPECT_EQ(shm_size(limits), 1_GiB);
-  limits.memory = 32_GiB;
-  EXPECT_EQ(shm_size(limits), 6_GiB);
-}
-
 TEST(DockerFormat, ReadsWhatIsRunningAndHowItEnded) {
   json container{{"Id", "abc"},
                  {"LogPath", "/l"},
@@ -89,9 +80,6 @@ TEST(DockerFormat, TakesTheFramesOffLogs) {
       std::string("\1\0\0\0\0\0\0\3ab\n", 11) + std::string("\2\0\0\0\0\0\0\2c\n", 10);
   EXPECT_EQ(unframe_logs(framed), "ab\nc\n");
   EXPECT_EQ(unframe_logs(std::string("\1\0\0\0\0\0\0\7ab", 10)), "ab");
-  EXPECT_EQ(last_lines("a\nb\nc\n", 2), "b\nc\n");
-  EXPECT_EQ(last_lines("a\nb", 5), "a\nb");
-  EXPECT_EQ(last_lines("", 5), "");
 }
 
 TEST(PullTracker, AddsUpTheLayers) {

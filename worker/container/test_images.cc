@@ -66,14 +66,16 @@ Result<std::unique_ptr<TestImages>> TestImages::start() {
   return images;
 }
 
-Result<ImageName> TestImages::push(const std::vector<std::string>& arguments) {
+Result<ImageName> TestImages::push(const std::vector<std::string>& arguments,
+                                   const TestImageConfig& image) {
   json config;
   config["os"] = "linux";
   config["architecture"] = "amd64";
-  config["config"]["Entrypoint"] = {"/model"};
+  config["config"]["Entrypoint"] = image.entrypoint;
   config["config"]["Cmd"] = arguments;
   config["config"]["Env"] = {"PATH=/", "GIVEN=by the image"};
-  config["config"]["WorkingDir"] = "/";
+  config["config"]["WorkingDir"] = image.working_dir;
+  config["config"]["User"] = image.user;
   config["rootfs"]["type"] = "layers";
   config["rootfs"]["diff_ids"] = {layer_digest_};
   const std::string config_text = config.dump();

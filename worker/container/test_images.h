@@ -11,6 +11,13 @@
 
 namespace mimeo::worker {
 
+// What an image's config says besides the arguments.
+struct TestImageConfig {
+  std::vector<std::string> entrypoint{"/model"};
+  std::string user;
+  std::string working_dir = "/";
+};
+
 class TestImages {
  public:
   // Starts the registry and pushes the layer with the test model. kNotFound when there is no
@@ -18,7 +25,8 @@ class TestImages {
   static Result<std::unique_ptr<TestImages>> start();
 
   // An image that runs the test model with these arguments.
-  Result<ImageName> push(const std::vector<std::string>& arguments);
+  Result<ImageName> push(const std::vector<std::string>& arguments,
+                         const TestImageConfig& image = {});
 
  private:
   TestImages() = default;

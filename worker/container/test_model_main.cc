@@ -2,11 +2,20 @@
 // have nothing else. Its first argument says what it does.
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +45,63 @@ std::string status_field(const std::string& name) {
   return "?";
 }
 
+std::string outcome(long result) { return result < 0 ? std::to_string(errno) : "ok"; }
+
+// "dev proc tmp": what is in a folder.
+std::string entries(const char* folder) {
+  std::vector<std::string> names;
+  DIR* open = ::opendir(folder);
+  while (const dirent* entry = open == nullptr ? nullptr : ::readdir(open)) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  std::sort(names.begin(), names.end());
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : " ") + name;
+  return out;
+}
+
+// A child whose own child outlives it; what that one's parent is then.
+std::string parent_of_orphan() {
+  std::array<int, 2> fds{};
+  if (::pipe(fds.data()) != 0) return "?";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::fork() != 0) ::_exit(0);
+    while (::getppid() != 1) ::usleep(1000);
+    (void)!::write(fds[1], "1", 1);
+    ::_exit(0);
+  }
+  ::close(fds[1]);
+  ::waitpid(child, nullptr, 0);
+  char answer = '?';
+  (void)!::read(fds[0], &answer, 1);
+  ::close(fds[0]);
+  return std::string(1, answer);
+}
+
+// Lines "name=value" about what lies outside of a container.
+std::string reach() {
+  std::string out;
+  out += "mount=" + outcome(::mount("none", "/tmp", "tmpfs", 0, nullptr)) + "\n";
+  out += "unshare=" + outcome(::unshare(CLONE_NEWUSER)) + "\n";
+  out += "chroot=" + outcome(::chroot("/tmp")) + "\n";
+  out += "bpf=" + outcome(::syscall(SYS_bpf, 0, nullptr, 0)) + "\n";
+  out += "keyctl=" + outcome(::syscall(SYS_keyctl, 0, 0)) + "\n";
+  out += "mknod=" + outcome(::mknod("/tmp/disk", S_IFBLK | 0600, 0x800)) + "\n";
+  out += "core_pattern=" + try_write("/proc/sys/kernel/core_pattern") + "\n";
+  out += "sysrq=" + try_write("/proc/sysrq-trigger") + "\n";
+  out += "sys=" + try_write("/sys/kernel/mm/ksm/run") + "\n";
+  std::array<char, 256> link{};
+  out += "exe_of_init=" + outcome(::readlink("/proc/1/exe", link.data(), link.size())) + "\n";
+  std::string init;
+  std::getline(std::ifstream("/proc/1/cmdline"), init, '\0');
+  out += "init=" + init + "\n";
+  (void)::kill(1, SIGKILL);  // It is not heard: we are there to answer.
+  out += "entries=" + entries("/") + "\n";
+  out += "devices=" + entries("/dev") + "\n";
+  return out;
+}
+
 // Lines "name=value" about this container.
 std::string facts() {
   const char* port = std::getenv("PORT");
@@ -49,6 +115,15 @@ std::string facts() {
   out += "tmp=" + try_write("/tmp/x") + "\n";
   out += "root=" + try_write("/x") + "\n";
   out += "pid=" + std::to_string(::getpid()) + "\n";
+  out += "uid=" + std::to_string(::getuid()) + "\n";
+  out += "gid=" + std::to_string(::getgid()) + "\n";
+  std::array<char, 256> text{};
+  out += "cwd=" + std::string(::getcwd(text.data(), text.size()) == nullptr ? "?" : text.data());
+  out += "\nhostname=";
+  out += ::gethostname(text.data(), text.size()) == 0 ? text.data() : "?";
+  const char* home = std::getenv("HOME");
+  out += "\nhome=" + std::string(home == nullptr ? "" : home) + "\n";
+  out += "parent_of_orphan=" + parent_of_orphan() + "\n";
   std::ifstream routes("/proc/net/route");
   int lines = 0;
   for (std::string line; std::getline(routes, line);) ++lines;
@@ -75,7 +150,8 @@ int serve() {
   for (;;) {
     const int peer = ::accept(listener, nullptr, nullptr);
     if (peer < 0) return 1;
-    const std::string text = facts();
+    std::string text = reach();
+    text += facts();  // Afterwards: it leaves a file.
     (void)::send(peer, text.data(), text.size(), MSG_NOSIGNAL);
     ::close(peer);
   }
@@ -90,6 +166,8 @@ int eat() {
   }
 }
 
+void exit_at_term(int /*signal*/) { ::_exit(3); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -98,12 +176,16 @@ int main(int argc, char** argv) {
   if (what == "eat") return eat();
   if (what == "exit") return std::atoi(argv[2]);
   if (what == "crash") std::abort();
+  if (what == "term") {  // Ends in order when asked to.
+    ::signal(SIGTERM, exit_at_term);
+    std::cout << "waiting" << std::endl;
+  }
   if (what == "arguments") {
     for (int i = 2; i < argc; ++i) std::cout << argv[i] << std::endl;
   }
   if (what == "talk") {
     for (int i = 1; i <= 100; ++i) std::cout << "line " << i << std::endl;
   }
-  ::pause();  // "arguments", "talk" and "sleep" stay.
+  ::pause();  // "arguments", "talk", "term" and "sleep" stay.
   return 0;
 }

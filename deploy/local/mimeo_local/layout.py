@@ -146,7 +146,7 @@ class Layout:
 
     def program(self, name):
         """The built program; StackError when it is not built."""
-        for folder in ("control-plane", "scheduler", "worker", "worker/shim", "cli"):
+        for folder in ("control-plane", "scheduler", "worker", "worker/shim", "worker/launch", "cli"):
             path = self.build / folder / name
             if path.is_file():
                 return path

@@ -32,11 +32,16 @@ class Models:
             return "unchanged"
         before = self._latest(api, owner, name)
         image = f"{self.layout.registry_addr}/{owner}/{name}"
-        self._build(name, image)
-        self._push(image, owner)
-        wait_until(lambda: self._latest(api, owner, name) not in (None, *((before,) if before else ())) or
-                   self._is_same_image(api, owner, name, image), 30,
-                   f"the push of {name} did not become a version", log=self._control_plane_log)
+        if self.layout.data["runtime"] == "docker":
+            self._build(name, image, DOCKER_HOST=f"unix://{self.docker.socket}")
+            self._push(image, owner)
+            wait_until(lambda: self._latest(api, owner, name) not in (None, *((before,) if before else ())) or
+                       self._is_same_image(api, owner, name, image), 30,
+                       f"the push of {name} did not become a version", log=self._control_plane_log)
+        else:
+            version = self._push_archive(name, image, owner)
+            wait_until(lambda: self._latest(api, owner, name) == version, 30,
+                       f"the push of {name} did not become a version", log=self._control_plane_log)
         known[name] = fingerprint
         self.layout.save()
         return "pushed"
@@ -53,11 +58,12 @@ class Models:
         latest = self._latest(api, owner, name)
         return bool(latest) and latest in digests
 
-    def _build(self, name, image):
+    def _build(self, name, image, *arguments, **environment):
         script = self.layout.checkout / "examples" / "build-image"
         result = subprocess.run(
             [str(script), name, str(self.layout.program_of_example(name)), image, "--concurrency",
-             str(CONCURRENCY.get(name, 0))], text=True, check=False, capture_output=True, env=self.layout.environment(DOCKER_HOST=f"unix://{self.docker.socket}"))
+             str(CONCURRENCY.get(name, 0)), *arguments],
+            text=True, check=False, capture_output=True, env=self.layout.environment(**environment))
         if result.returncode != 0:
             raise StackError(f"building the image of {name} failed", log=result.stderr + result.stdout)
 
@@ -65,6 +71,20 @@ class Models:
         token = self.layout.data["secrets"]["token"]
         self.docker.cli("login", "-u", owner, "--password-stdin", self.layout.registry_addr, stdin=token)
         self.docker.cli("push", image)
+
+    def _push_archive(self, name, image, owner):
+        """Builds and pushes without Docker; the id of the version that this becomes."""
+        archive = self.layout.state / f"example-{name}.tar"
+        script = self.layout.checkout / "examples" / "push-image"
+        try:
+            self._build(name, image, "--output", str(archive))
+            result = subprocess.run([str(script), str(archive), "--user", owner, "--password-stdin"], text=True,
+                                    check=False, capture_output=True, input=self.layout.data["secrets"]["token"])
+        finally:
+            archive.unlink(missing_ok=True)
+        if result.returncode != 0:
+            raise StackError(f"pushing the image of {name} failed", log=result.stderr)
+        return result.stdout.strip().removeprefix("sha256:")
 
     def _control_plane_log(self):
         path = self.layout.logs / "control-plane.log"

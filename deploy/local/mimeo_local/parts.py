@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import secrets
+import subprocess
 import tempfile
 
 from .console import StackError
@@ -99,7 +100,8 @@ class Worker:
             if not token_file.exists():
                 write_secret(token_file, layout.cli("worker-token", "create", "--name", "local"))
             runtime = layout.data["runtime"]
-            arguments = ["--docker-socket", self.docker.socket] if runtime == "docker" else []
+            arguments = (["--docker-socket", self.docker.socket] if runtime == "docker" else
+                         ["--launcher", layout.program("mimeo-launch")])
             self.process.start([
                 layout.program("mimeo-worker"),
                 "--schedulers", layout.socket("scheduler"),
@@ -116,6 +118,11 @@ class Worker:
 
     def stop(self):
         return self.process.stop(limit=40)
+
+    def remove_containers(self):
+        """Of the process runtime: those that a worker left which was killed or could not drain."""
+        if any((self.layout.worker / "containers").glob("*")):
+            subprocess.run([str(self.layout.program("mimeo-launch")), "clean", str(self.layout.worker)], check=False)
 
 
 def write_secret(path, text):

@@ -131,7 +131,7 @@ class Stack:
         with self.console.step("state directory, ports, programs") as step:
             layout.prepare()
             has_new_runtime = self._choose_runtime()
-            for name in ("mimeo", "mimeo-control-plane", "mimeo-scheduler", "mimeo-worker", "mimeo-shim"):
+            for name in ("mimeo", "mimeo-control-plane", "mimeo-scheduler", "mimeo-worker", "mimeo-shim", "mimeo-launch"):
                 layout.program(name)
             if self.uses_docker():
                 self.docker.check_possible()
@@ -277,6 +277,7 @@ class Stack:
                                ("image registry", self.registry), ("control plane", self.control_plane)):
                 self._stop(name, part.stop, part.process.pid, stopped)
             self.stop_leftovers()
+            self.worker.remove_containers()
             if self.docker.is_own or self.docker.process.pid:
                 self._stop("Docker Engine and its containers", self._stop_docker, self.docker.process.pid, stopped)
             elif self.docker.answers():
