@@ -69,13 +69,15 @@ class HubSubscription final : public EventHub::Subscription {
 
   asio::awaitable<std::optional<std::vector<HubEvent>>> next(
       std::chrono::milliseconds limit) override {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const auto deadline = std::chrono::steady_clock::now() + limit;  // Real time: of a timer.
     while (true) {
       if (ring_->is_gone || has_ended_) co_return std::nullopt;
       std::vector<HubEvent> events = collect();
       if (!events.empty()) co_return events;
       if (has_ended_) co_return std::nullopt;
-      if (std::chrono::steady_clock::now() >= deadline) co_return std::vector<HubEvent>();
+      if (std::chrono::steady_clock::now() >= deadline) {  // Real time: as above.
+        co_return std::vector<HubEvent>();
+      }
       timer_.expires_at(deadline);
       co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
       const auto state = co_await asio::this_coro::cancellation_state;

@@ -224,9 +224,10 @@ Result<std::vector<ResultCommitter::Written>> ResultCommitter::write(
     clean.push_back(*written[i].instead);
   }
   batch_size_.Observe(static_cast<double>(batch.size()));
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = std::chrono::steady_clock::now();  // Real time: on a thread of the pool.
   const Result<std::vector<FinishOutcome>> outcomes = predictions_.finish(clean);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  const auto end = std::chrono::steady_clock::now();  // Real time: the same.
+  const std::chrono::duration<double> took = end - begin;
   commit_seconds_.Observe(took.count());
   if (outcomes.ok()) {
     for (std::size_t i = 0; i < written.size(); ++i) written[i].outcome = (*outcomes)[i];
@@ -269,7 +270,7 @@ Result<ResultCommitter::Written> ResultCommitter::write_alone(const Finish& fini
 void ResultCommitter::started(const store::Started& started) {
   PendingStart pending;
   pending.started = started;
-  pending.due = std::chrono::steady_clock::now() + options_.start_delay;
+  pending.due = std::chrono::steady_clock::now() + options_.start_delay;  // Real time: of a timer.
   if (!starts_.insert_or_assign(started.id, pending).second) return;
   start_order_.push_back(started.id);
   has_starts_.set();
@@ -280,7 +281,7 @@ asio::awaitable<void> ResultCommitter::write_starts() {
     const bool goes_on = co_await has_starts_.wait();
     if (!goes_on) co_return;
     std::vector<store::Started> due;
-    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime now = std::chrono::steady_clock::now();  // Real time: as above.
     std::chrono::milliseconds pause{0};
     while (!start_order_.empty() && due.size() < kStartsPerWrite) {
       const auto it = starts_.find(start_order_.front());

@@ -65,7 +65,7 @@ class Md5 : public StreamDigest {
 struct RegistryAccess {
   std::string repository;
   std::vector<std::string> actions;  // "pull", "push", "delete".
-  std::string type = "repository";   // Or "registry", whose repository "catalog" has the action "*".
+  std::string type = "repository";  // Or "registry", whose repository "catalog" has the action "*".
 };
 
 // Signs registry tokens: ES256 with an x5c header, as CNCF distribution's token auth verifies them.

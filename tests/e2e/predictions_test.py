@@ -1,12 +1,14 @@
 """One prediction at a time: what a container does, and what the user sees of it."""
 
+import base64
 import os
 import pathlib
 import sys
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from mimeo_testing import READY, InstallationTest, eventually  # noqa: E402
+from mimeo_testing import READY, InstallationTest, eventually, striped_png  # noqa: E402
 
 
 class Predictions(InstallationTest):
@@ -50,17 +52,7 @@ class Predictions(InstallationTest):
         eventually(lambda: self.instances(name, READY) == 1, 30, "one new instance")
 
     def test_a_file_goes_in_and_a_file_comes_out(self):
-        import base64
-        import struct
-        import urllib.request
-        import zlib
-        width, height = 16, 16
-        rows = b"".join(b"\0" + bytes([255, 0, 0] * 8 + [0, 0, 255] * 8) for _ in range(height))
-
-        def chunk(kind, data):
-            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-               chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        png = striped_png()
         uri = "data:image/png;base64," + base64.b64encode(png).decode()
         body = self.create(f"/v1/models/{self.owner}/edges/predictions", {"image": uri}, {"Prefer": "wait"})
         self.assertEqual(body["status"], "succeeded", body)

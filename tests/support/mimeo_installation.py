@@ -16,7 +16,7 @@ from mimeo_testing import CHECKOUT, Console, Layout, Stack  # noqa: E402
 
 COMMAND = str(CHECKOUT / "deploy" / "local" / "stack")
 PROGRAMS = ("control-plane/mimeo-control-plane", "scheduler/mimeo-scheduler", "worker/mimeo-worker",
-            "worker/shim/mimeo-shim", "cli/mimeo", "examples/example-hello", "examples/example-edges",
+            "worker/shim/mimeo-shim", "worker/launch/mimeo-launch", "cli/mimeo", "examples/example-hello", "examples/example-edges",
             "examples/example-stream-text", "examples/example-noop")
 OURS = ("MIMEO_", "REPLICATE_", "DOCKER_")
 

@@ -7,9 +7,11 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import struct
 import sys
 import time
 import unittest
+import zlib
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "deploy" / "local"))
@@ -37,6 +39,16 @@ def eventually(condition, limit=30, what="it", every=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not happen within {limit} s; last: {value!r}")
         time.sleep(every)
+
+
+def striped_png(width=16, height=16):
+    """A picture, half red and half blue."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    half = width // 2
+    rows = (b"\0" + bytes([255, 0, 0] * half + [0, 0, 255] * half)) * height
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 class InstallationTest(unittest.TestCase):
@@ -129,4 +141,4 @@ class InstallationTest(unittest.TestCase):
 READY = (40,)
 LIVE = (10, 20, 30, 40, 50, 60)
 
-__all__ = ["Api", "InstallationTest", "StackError", "eventually", "json", "open_stack", "READY", "LIVE", "TERMINAL"]
+__all__ = ["Api", "InstallationTest", "StackError", "eventually", "json", "open_stack", "striped_png", "READY", "LIVE", "TERMINAL"]

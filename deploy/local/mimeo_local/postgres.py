@@ -182,7 +182,7 @@ class Postgres:
         return found
 
     def _accepts(self):
-        return self._run(self.bin / "pg_isready", "-q", "-h", self.socket_dir, "-p", "5432",
+        return self._run(self.bin / "pg_isready", "-q", "-U", "mimeo", "-d", "postgres", "-h", self.socket_dir, "-p", "5432",
                          check=False).returncode == 0
 
     def psql(self, database, statement):
