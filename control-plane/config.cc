@@ -37,6 +37,9 @@ void add_registry(Settings& settings, ControlPlaneConfig& config) {
 void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("default-max-instances", &config.default_max_instances,
                "Most instances of a version that runs without a deployment");
+  settings.add(
+      "reserve-limit-ms", &config.reserve_limit,
+      "How long a new prediction waits for a scheduler to find it a slot before it is queued");
   settings.add("run-limit-s", &config.run_limit, "Longest run of a prediction");
   settings.add("rate-create-per-minute", &config.rate_create_per_minute,
                "Predictions that an account may create; 0 = no limit");

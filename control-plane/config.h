@@ -29,10 +29,11 @@ struct ControlPlaneConfig {
   std::string registry_service = "mimeo-registry";
   std::string registry_key;  // PEM files of the pair that signs registry tokens.
   std::string registry_certificate;
-  std::string registry_hook_secret;           // Bearer of the registry's push notifications.
-  std::int32_t default_max_instances = 1;     // Of the pool of a version that has no deployment.
-  std::chrono::seconds run_limit{30 * 60};    // Of a prediction without its own deadline.
-  std::int64_t rate_create_per_minute = 600;  // Per account; 0 = no limit.
+  std::string registry_hook_secret;             // Bearer of the registry's push notifications.
+  std::int32_t default_max_instances = 1;       // Of the pool of a version that has no deployment.
+  std::chrono::milliseconds reserve_limit{50};  // Then a new prediction is queued instead.
+  std::chrono::seconds run_limit{30 * 60};      // Of a prediction without its own deadline.
+  std::int64_t rate_create_per_minute = 600;    // Per account; 0 = no limit.
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
   bool webhook_https_only = false;

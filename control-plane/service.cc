@@ -17,6 +17,7 @@
 #include "control-plane/database_clock.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/authenticator.h"
+#include "control-plane/http/front_page.h"
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/http/rate_limiter.h"
@@ -283,6 +284,7 @@ void Service::State::start_front(std::string hub_addr) {
 
   IntakeOptions intake_options;
   intake_options.batches_in_flight = config.batches_in_flight;
+  intake_options.reserve_limit = config.reserve_limit;
   intake = make_prediction_intake(
       parts.executor,
       IntakeParts{parts.predictions, create_pool, read_pool, *scheduler, *hub, committer, watch,
@@ -309,7 +311,10 @@ asio::awaitable<void> Service::State::serve(http::Exchange* exchange) {
     co_await health.answer(*exchange);
     co_return;
   }
-  if (registry && head.path == "/registry/token") {
+  if (is_front_page(head)) {
+    http::Response page = front_page(urls);
+    co_await exchange->respond(std::move(page));
+  } else if (registry && head.path == "/registry/token") {
     co_await registry->handle_token(*exchange);
   } else if (pushes && head.path == "/registry/events") {
     co_await pushes->handle_events(*exchange);

@@ -91,6 +91,19 @@ CatalogReader::Read<store::Model> CatalogReader::model(std::string owner, std::s
   co_return known;
 }
 
+CatalogReader::Read<store::Version> CatalogReader::refused_push(std::string owner, std::string name,
+                                                                AccountId viewer) {
+  auto read = [catalog = &catalog_, owner, name,
+               viewer]() -> Result<std::shared_ptr<const store::Version>> {
+    MIMEO_ASSIGN_OR_RETURN(const store::Model model, catalog->get_model(owner, name, viewer));
+    if (model.owner_id != viewer) return absl::NotFoundError("the model is not the viewer's");
+    MIMEO_ASSIGN_OR_RETURN(std::optional<store::Version> refused, catalog->find_refusal(model.id));
+    if (!refused) return absl::NotFoundError("no push was refused");
+    return std::make_shared<const store::Version>(*std::move(refused));
+  };
+  co_return co_await pool_.run(std::move(read));
+}
+
 CatalogReader::Read<KnownDeployment> CatalogReader::deployment(std::string owner,
                                                                std::string name) {
   const std::string key = name_key(owner, name);

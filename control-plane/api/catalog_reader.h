@@ -47,6 +47,9 @@ class CatalogReader {
   // Whoever asks.
   Read<KnownVersion> any_version(VersionId id);
   Read<store::Model> model(std::string owner, std::string name, AccountId viewer);
+  // The newest push to the model that did not become a version, if newer than its latest version.
+  // For the eyes of its owner: kNotFound for others, too. Not remembered.
+  Read<store::Version> refused_push(std::string owner, std::string name, AccountId viewer);
   Read<KnownDeployment> deployment(std::string owner, std::string name);
   Read<store::Target> version_pool(VersionId id, std::string sku, std::int32_t max_instances);
   Read<std::vector<Hardware>> hardware();

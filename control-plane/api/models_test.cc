@@ -168,6 +168,28 @@ TEST_F(ModelsApi, VersionsAreListedNewestFirst) {
   EXPECT_EQ(call("GET", "/v1/models/acme/hello/versions", "", as(stranger_token_)).status, 404);
 }
 
+TEST_F(ModelsApi, TheOwnerReadsWhyAPushDidNotBecomeAVersion) {
+  ASSERT_EQ(post("/v1/models", new_model("odd")).status, 201);
+  store::Version refused;
+  refused.id = *VersionId::parse(std::string(64, 'e'));
+  refused.model = store_.get_model("acme", "odd", 0)->id;
+  refused.state = store::VersionState::kRefused;
+  refused.refusal = "it has no label run.cog.version";
+  refused.image_digest = "sha256:" + refused.id.hex();
+  ASSERT_TRUE(store_.put_version(refused).ok());
+  const std::string path = "/v1/models/acme/odd/versions/" + refused.id.hex();
+  const auto reply = get(path);
+  EXPECT_EQ(reply.status, 404);
+  EXPECT_EQ(reply.json()["detail"], "The push of " + refused.image_digest +
+                                        " did not become a version: " + refused.refusal);
+  const std::string input = R"({"input":{}})";
+  const auto run = call("POST", "/v1/models/acme/odd/predictions", input);
+  EXPECT_EQ(run.status, 404);
+  EXPECT_EQ(run.json()["detail"], reply.json()["detail"]);
+  EXPECT_EQ(call("GET", path, "", as(stranger_token_)).json()["detail"],
+            "The requested resource could not be found.");
+}
+
 TEST_F(ModelsApi, AVersionBelongsToItsModel) {
   const std::string id = version_.id.hex();
   EXPECT_EQ(get("/v1/models/acme/hello/versions/" + id).json()["id"], id);

@@ -68,8 +68,17 @@ Answer create_prediction(Api& api, Call& call) {
 Answer create_model_prediction(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(CreateTerms terms, terms_of(api, call));
   CreatePlan plan;
-  MIMEO_CO_ASSIGN_OR_RETURN(
-      plan.version, co_await latest_version(api, call.param(0), call.param(1), call.viewer()));
+  const Result<Version> version =
+      co_await latest_version(api, call.param(0), call.param(1), call.viewer());
+  if (absl::IsNotFound(version.status())) {
+    const auto refused =
+        co_await api.reader.refused_push(call.param(0), call.param(1), call.viewer());
+    if (refused.ok()) {
+      co_return problem::push_refused((*refused)->image_digest, (*refused)->refusal);
+    }
+  }
+  if (!version.ok()) co_return version.status();
+  plan.version = *version;
   MIMEO_CO_ASSIGN_OR_RETURN(PredictionRequest request,
                             co_await read_request(api, call, RequestShape::kByName));
   if (!request.problems.empty()) co_return problem::input_invalid(request.problems);

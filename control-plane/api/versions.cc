@@ -52,9 +52,16 @@ Answer list_versions(Api& api, Call& call) {
 }
 
 Answer get_version(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownVersion> version,
-                            co_await version_of_path(api, call));
-  co_return json_response(200, version_json(version->version));
+  const auto version = co_await version_of_path(api, call);
+  if (absl::IsNotFound(version.status())) {
+    const auto refused =
+        co_await api.reader.refused_push(call.param(0), call.param(1), call.viewer());
+    if (refused.ok() && (*refused)->id.hex() == call.param(2)) {
+      co_return problem::push_refused((*refused)->image_digest, (*refused)->refusal);
+    }
+  }
+  if (!version.ok()) co_return version.status();
+  co_return json_response(200, version_json((*version)->version));
 }
 
 Answer delete_version(Api& api, Call& call) {

@@ -96,6 +96,12 @@ http::Response destination_not_found() {
   return detail_and_status(404, "The specified training destination does not exist");
 }
 
+http::Response push_refused(std::string_view image_digest, std::string_view reason) {
+  std::string detail("The push of ");
+  detail.append(image_digest).append(" did not become a version: ").append(reason);
+  return make(404, "Push refused", detail);
+}
+
 http::Response method_not_allowed(std::string_view method, std::string_view allow) {
   std::string detail("Method \"");
   detail.append(method).append("\" not allowed.");

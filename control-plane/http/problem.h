@@ -38,6 +38,8 @@ namespace problem {
 [[nodiscard]] http::Response not_found();
 [[nodiscard]] http::Response file_not_found();
 [[nodiscard]] http::Response destination_not_found();
+// For the owner of a model whose push did not become a version, and why.
+[[nodiscard]] http::Response push_refused(std::string_view image_digest, std::string_view reason);
 // 405. `allow` = "GET, HEAD".
 [[nodiscard]] http::Response method_not_allowed(std::string_view method, std::string_view allow);
 // 409.

@@ -104,6 +104,7 @@ class ServiceFixture : public testing::Test {
     config.grpc_listen = "127.0.0.1:0";
     config.external_url = "https://mimeo.example";
     config.drain_timeout = 1s;
+    config.reserve_limit = 20s;  // The scheduler here always has a slot, if late on a busy machine.
     auto service = std::make_unique<Service>(
         ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
                      stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
@@ -117,7 +118,11 @@ class ServiceFixture : public testing::Test {
     scheduler_.received.clear();
     metrics_ = std::make_unique<Metrics>();
     service_ = make_service(*metrics_);
-    loop_.drive([&] { return scheduler_.link != nullptr && !scheduler_.received.empty(); });
+    // Until the scheduler has said which cells it owns, predictions are queued.
+    loop_.drive([&] {
+      return metrics_->serialize().find("mimeo_control_plane_scheduler_links 1") !=
+             std::string::npos;
+    });
     hub_ = v1::EventHub::NewStub(rpc::make_channel(service_->grpc_address()));
   }
   void stop() {

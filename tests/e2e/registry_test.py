@@ -53,10 +53,16 @@ class Registry(InstallationTest):
             docker("import", empty.name, self.image(name))
         self.login()
         docker("push", self.image(name))
-        reason = eventually(lambda: self.sql(
-            "SELECT refusal FROM versions v JOIN models m ON m.id = v.model_id "
-            f"WHERE m.name = '{name}' AND refusal <> ''"), 15, "the refusal")
+        def refusal():
+            status, body = self.api.call("POST", f"/v1/models/{self.owner}/{name}/predictions", {"input": {}})
+            self.assertEqual(status, 404, body)
+            return body if body.get("title") == "Push refused" else None
+        reason = eventually(refusal, 15, "the refusal")["detail"]
+        self.assertIn("did not become a version", reason)
         self.assertIn("run.cog", reason)
+        digest = reason.split("sha256:")[1][:64]
+        status, body = self.api.call("GET", f"/v1/models/{self.owner}/{name}/versions/{digest}")
+        self.assertEqual((status, body["detail"]), (404, reason))
         self.assertIsNone(self.version_of(name))
 
     def test_wrong_credentials_and_foreign_names_are_refused(self):
