@@ -139,8 +139,8 @@ def trim(root):
             else:
                 os.remove(path)
     (root / "usr/bin/python").symlink_to("python3")  # What the start command of Cog's images calls.
-    # This machine's mirror is nobody's business.
-    (root / "etc/apt/sources.list").write_text(f"deb {PUBLIC_MIRROR} {SUITE} main\n")
+    # This machine's mirror is nobody's business, and nothing is installed in a running container.
+    (root / "etc/apt/sources.list").write_text("# See sources.list(5).\n")
 
 
 def anonymous(entry):

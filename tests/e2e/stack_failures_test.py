@@ -61,8 +61,8 @@ class Failures(unittest.TestCase):
         return f"unix://{path}"
 
     def tmpfs(self, size):
-        """A small disk."""
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="disk-", dir=scratch())))
+        """A small disk, where PostgreSQL's own user may go (a checkout below /root is no such place)."""
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="mimeo-disk-")))
         folder.chmod(0o755)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", str(folder)], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", str(folder)], check=True)
