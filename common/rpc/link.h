@@ -129,7 +129,7 @@ class LinkReactor : public Base, public LinkSender<Out> {
       std::lock_guard lock(mutex_);
       out_.Clear();
       if (!ok) closing_ = true;
-      if (!closing_ && !flushing_ && pending_.messages_size() > 0) {
+      if (!closing_ && pending_.messages_size() > 0) {
         begin_write();
         again = true;
       } else {

@@ -46,7 +46,4 @@ inline constexpr int kContainerOomScore = 500;
 [[nodiscard]] Bytes shm_size(const Resources& resources);
 [[nodiscard]] Bytes tmp_size(const Resources& resources);
 
-// The last `lines` lines.
-[[nodiscard]] std::string last_lines(std::string_view text, std::size_t lines);
-
 }  // namespace mimeo::worker

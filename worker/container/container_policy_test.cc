@@ -22,11 +22,5 @@ TEST(ContainerPolicy, OnlyCogServersGetTheArgumentsOfCogServers) {
   EXPECT_EQ(arguments_for({"/server"}, {"serve"}, {"--x"}), Words{"serve"});
 }
 
-TEST(ContainerPolicy, TheLastLinesEndAtTheLastLine) {
-  EXPECT_EQ(last_lines("a\nb\nc\n", 2), "b\nc\n");
-  EXPECT_EQ(last_lines("a\nb", 5), "a\nb");
-  EXPECT_EQ(last_lines("", 5), "");
-}
-
 }  // namespace
 }  // namespace mimeo::worker

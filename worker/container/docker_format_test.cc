@@ -105,5 +105,11 @@ TEST(PullTracker, FindsErrorsInTheStream) {
   EXPECT_TRUE(absl::IsNotFound(tracker.feed(R"({"error":"manifest unknown"})")));
 }
 
+TEST(LastLines, EndAtTheLastLine) {
+  EXPECT_EQ(last_lines("a\nb\nc\n", 2), "b\nc\n");
+  EXPECT_EQ(last_lines("a\nb", 5), "a\nb");
+  EXPECT_EQ(last_lines("", 5), "");
+}
+
 }  // namespace
 }  // namespace mimeo::worker

@@ -11,10 +11,10 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/descriptor.h"
 #include "common/oci/image_unpack.h"
 #include "common/oci/registry_client.h"
 #include "worker/launch/container_folder.h"
-#include "worker/launch/descriptor.h"
 #include "worker/local_file.h"
 
 namespace mimeo::worker {

@@ -49,11 +49,6 @@ struct Launcher {
   std::shared_ptr<SignalEvent> ended;
 };
 
-// Tells progress on the executor for as long as the pull is waited for.
-struct Progress {
-  PullObserver observer;
-};
-
 void end_of_file(const fs::path& path, std::string& out) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return;
@@ -184,11 +179,12 @@ class ProcessRuntime final : public Runtime {
     auto find = [this, image] { return images_.find(image).status(); };
     const Status found = co_await files_.run(std::move(find));
     if (!absl::IsNotFound(found)) co_return found;
-    auto progress = std::make_shared<Progress>(Progress{std::move(observer)});
-    auto tell = [executor = executor_, weak = std::weak_ptr(progress)](const PullProgress& now) {
+    // Tells progress for as long as this call waits.
+    const auto told = std::make_shared<PullObserver>(std::move(observer));
+    auto tell = [executor = executor_, weak = std::weak_ptr(told)](const PullProgress& now) {
       boost::asio::post(executor, [weak, now] {
         const auto alive = weak.lock();
-        if (alive && alive->observer) alive->observer(now);
+        if (alive && *alive) (*alive)(now);
       });
     };
     auto fetch = [this, image, token, tell] { return images_.fetch(image, token, tell); };

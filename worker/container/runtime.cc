@@ -41,4 +41,18 @@ std::string ContainerExit::describe(Bytes memory_limit) const {
   return "exited with code " + std::to_string(*code);
 }
 
+std::string last_lines(std::string_view text, std::size_t lines) {
+  if (lines == 0) return {};
+  std::size_t end = text.size();
+  if (end > 0 && text[end - 1] == '\n') --end;
+  std::size_t position = end;
+  while (position > 0) {
+    const std::size_t newline = text.rfind('\n', position - 1);
+    if (newline == std::string_view::npos) return std::string(text);
+    if (--lines == 0) return std::string(text.substr(newline + 1));
+    position = newline;
+  }
+  return std::string(text);
+}
+
 }  // namespace mimeo::worker

@@ -146,6 +146,8 @@ class Runtime {
 
 // "2 GiB", "512 MiB", "1000 B": for people.
 [[nodiscard]] std::string to_text(Bytes size);
+// The last `lines` lines, for log_tail().
+[[nodiscard]] std::string last_lines(std::string_view text, std::size_t lines);
 // "SIGKILL"; "signal 42" for those without a name.
 [[nodiscard]] std::string signal_name(int signal);
 

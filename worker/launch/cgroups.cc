@@ -15,7 +15,7 @@
 #include <ctime>
 #include <optional>
 
-#include "worker/launch/descriptor.h"
+#include "common/base/descriptor.h"
 #include "worker/local_file.h"
 #include "worker/text.h"
 

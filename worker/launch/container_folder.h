@@ -20,9 +20,9 @@
 #include <string>
 #include <vector>
 
+#include "common/base/descriptor.h"
 #include "common/base/status.h"
 #include "worker/launch/cgroups.h"
-#include "worker/launch/descriptor.h"
 #include "worker/launch/plan.h"
 
 namespace mimeo::worker {

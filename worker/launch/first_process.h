@@ -4,8 +4,8 @@
 
 #pragma once
 
+#include "common/base/descriptor.h"
 #include "worker/launch/container_folder.h"
-#include "worker/launch/descriptor.h"
 #include "worker/launch/plan.h"
 #include "worker/launch/seccomp_filter.h"
 

@@ -6,9 +6,9 @@
 
 #include <filesystem>
 
+#include "common/base/descriptor.h"
 #include "common/base/status.h"
 #include "worker/launch/container_folder.h"
-#include "worker/launch/descriptor.h"
 
 namespace mimeo::worker {
 

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "common/base/descriptor.h"
 #include "common/base/units.h"
-#include "worker/launch/descriptor.h"
 
 namespace mimeo::worker {
 

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace mimeo::worker {
+namespace mimeo {
 
 class Descriptor {
  public:
@@ -31,4 +31,4 @@ class Descriptor {
   int fd_;
 };
 
-}  // namespace mimeo::worker
+}  // namespace mimeo
