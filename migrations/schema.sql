@@ -315,6 +315,7 @@ CREATE TABLE public.predictions (
     destination text
 )
 PARTITION BY RANGE (id);
+ALTER TABLE ONLY public.predictions ALTER COLUMN account_id SET (n_distinct=200, n_distinct_inherited=200);
 
 COMMENT ON TABLE public.predictions IS 'What was asked for. Inserted once, never changed. Daily partitions.';
 
@@ -341,6 +342,7 @@ CREATE TABLE public.predictions_default (
     stream_token text,
     destination text
 );
+ALTER TABLE ONLY public.predictions_default ALTER COLUMN account_id SET (n_distinct=200);
 
 COMMENT ON TABLE public.predictions_default IS 'Rows for which no partition was made in time.';
 
@@ -675,6 +677,10 @@ CREATE INDEX predictions_training ON ONLY public.predictions USING btree (accoun
 
 CREATE INDEX predictions_default_account_id_id_idx1 ON public.predictions_default USING btree (account_id, id DESC) WHERE is_training;
 
+CREATE INDEX predictions_web ON ONLY public.predictions USING btree (account_id, id DESC) WHERE (source = 1);
+
+CREATE INDEX predictions_default_account_id_id_idx2 ON public.predictions_default USING btree (account_id, id DESC) WHERE (source = 1);
+
 CREATE INDEX predictions_deployment ON ONLY public.predictions USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
 
 CREATE INDEX predictions_default_deployment_id_id_idx ON public.predictions_default USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
@@ -698,6 +704,8 @@ ALTER INDEX public.payloads_pkey ATTACH PARTITION public.payloads_default_pkey;
 ALTER INDEX public.predictions_account ATTACH PARTITION public.predictions_default_account_id_id_idx;
 
 ALTER INDEX public.predictions_training ATTACH PARTITION public.predictions_default_account_id_id_idx1;
+
+ALTER INDEX public.predictions_web ATTACH PARTITION public.predictions_default_account_id_id_idx2;
 
 ALTER INDEX public.predictions_deployment ATTACH PARTITION public.predictions_default_deployment_id_id_idx;
 
