@@ -15,6 +15,7 @@
 #include "common/async/signal_event.h"
 #include "common/async/task_group.h"
 #include "common/base/clock.h"
+#include "common/base/open_files.h"
 #include "common/base/random.h"
 #include "common/blobs/local_blobs.h"
 #include "common/crypto/crypto.h"
@@ -94,6 +95,7 @@ int run(int argc, char** argv) {
   log_options.format = config.log_format;
   log_options.component = "control-plane";
   if (const Status status = log::init(log_options); !status.ok()) return fail(status);
+  (void)raise_open_file_limit();  // Each connection is one.
 
   // 2. Time, randomness, metrics.
   SystemClock clock;

@@ -8,6 +8,7 @@
 #include "common/async/shutdown.h"
 #include "common/async/task_group.h"
 #include "common/base/clock.h"
+#include "common/base/open_files.h"
 #include "common/base/random.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/telemetry/log.h"
@@ -26,6 +27,7 @@ boost::asio::awaitable<void> stop_and_leave(Service* service, boost::asio::io_co
 }
 
 int run(const SchedulerConfig& config, const rpc::TlsFiles& tls) {
+  (void)raise_open_file_limit();  // Each connection is one.
   boost::asio::io_context io(1);
   SystemClock clock;
   SystemRandom random;
