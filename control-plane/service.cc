@@ -325,6 +325,12 @@ void Service::State::start_front(std::string hub_addr) {
       ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs, *intake, *hub,
                *scheduler, api_pool, clock, parts.random, trained ? parts.trainings : nullptr},
       api_settings(config));
+  if (trainings) {
+    trainings->on_version([this](const std::string& destination) {
+      const std::size_t slash = destination.find('/');
+      api->reader.forget_model(destination.substr(0, slash), destination.substr(slash + 1));
+    });
+  }
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));
