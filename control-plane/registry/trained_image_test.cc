@@ -111,6 +111,14 @@ TEST(TrainedImage, TheSameTrainingMakesTheSameBytesAndAnotherAttemptDoesNot) {
   EXPECT_NE(trained_config(kBase, trained()).value(), trained_config(kBase, other).value());
 }
 
+TEST(TrainedImage, ABaseThatLacksWhatIsOptionalGetsIt) {
+  const std::string text = trained_config(R"({"config":{},"rootfs":{}})", trained()).value();
+  EXPECT_EQ(env_of(text), std::vector<std::string>{"COG_WEIGHTS=/src/weights"});
+  EXPECT_EQ(Json::parse(text)["config"]["Labels"].size(), 3U);
+  EXPECT_EQ(Json::parse(text)["rootfs"]["diff_ids"].size(), 1U);
+  EXPECT_TRUE(Json::parse(text)["history"].empty()) << "one entry per layer, or none";
+}
+
 TEST(TrainedImage, ConfigsThatAreNoneAreRefused) {
   for (const char* bad :
        {"", "[]", "{}", R"({"config":{},"rootfs":[]})", R"({"config":{"Env":5},"rootfs":{}})",
