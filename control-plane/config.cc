@@ -41,6 +41,10 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
       "reserve-limit-ms", &config.reserve_limit,
       "How long a new prediction waits for a scheduler to find it a slot before it is queued");
   settings.add("run-limit-s", &config.run_limit, "Longest run of a prediction");
+  settings.add("training-run-limit-s", &config.training_run_limit,
+               "Longest run of a training; at most a day");
+  settings.add("training-max-instances", &config.training_max_instances,
+               "Most trainings of one version on one kind of hardware at once");
   settings.add("rate-create-per-minute", &config.rate_create_per_minute,
                "Predictions that an account may create; 0 = no limit");
   settings.add("rate-read-per-minute", &config.rate_read_per_minute,
@@ -108,6 +112,12 @@ Status complete_config(ControlPlaneConfig& config) {
   while (config.external_url.ends_with('/')) config.external_url.pop_back();
   if (config.registry_url.empty() && !config.registry.empty()) {
     config.registry_url = "http://" + config.registry;
+  }
+  if (config.training_run_limit > std::chrono::hours(24) || config.training_run_limit.count() < 1) {
+    return absl::InvalidArgumentError("training-run-limit-s must be from 1 to 86400");
+  }
+  if (config.training_max_instances < 1) {
+    return absl::InvalidArgumentError("training-max-instances must be at least 1");
   }
   if (config.batches_in_flight == 0) config.batches_in_flight = 1;
   return absl::OkStatus();

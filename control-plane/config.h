@@ -33,7 +33,9 @@ struct ControlPlaneConfig {
   std::int32_t default_max_instances = 1;       // Of the pool of a version that has no deployment.
   std::chrono::milliseconds reserve_limit{50};  // Then a new prediction is queued instead.
   std::chrono::seconds run_limit{30 * 60};      // Of a prediction without its own deadline.
-  std::int64_t rate_create_per_minute = 600;    // Per account; 0 = no limit.
+  std::chrono::seconds training_run_limit{24 * 60 * 60};
+  std::int32_t training_max_instances = 4;    // Trainings of one version at once.
+  std::int64_t rate_create_per_minute = 600;  // Per account; 0 = no limit.
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
   bool webhook_https_only = false;

@@ -23,6 +23,7 @@
 #include "common/telemetry/metrics.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/result_committer.h"
+#include "control-plane/training_finisher.h"
 
 namespace grpc {
 class Service;
@@ -51,6 +52,8 @@ struct HubServiceParts {
   Metrics& metrics;
   // Called on a pool thread. May be empty: then there is no registry.
   std::function<Result<PullGrant>(const std::string& repository)> pull_token;
+  // Takes the results of trainings; null = they are committed like those of predictions.
+  TrainingFinisher* trainings = nullptr;
 };
 
 struct HubServiceOptions {

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "common/crypto/crypto.h"
@@ -36,6 +37,13 @@ struct HubEnd {
       grant.lifetime = 300s;
       return grant;
     };
+    trainings.emplace(
+        loop.executor(), pool, store, store, plane.committer,
+        [](const store::PredictionView&, std::uint32_t, const std::string&) {
+          return Result<TrainedVersion>(absl::InvalidArgumentError("no weights"));
+        },
+        random, plane.metrics);
+    parts.trainings = &*trainings;
     service = make_hub_service(loop.executor(), std::move(parts), std::move(options));
     server = std::make_unique<rpc::RpcServer>(rpc::RpcServerOptions{},
                                               std::vector<grpc::Service*>{service->service()});
@@ -43,6 +51,7 @@ struct HubEnd {
     stub = v1::EventHub::NewStub(rpc::make_channel(server->address()));
   }
   BlockingPool pool{2};
+  std::optional<TrainingFinisher> trainings;
   std::unique_ptr<HubService> service;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<v1::EventHub::Stub> stub;
@@ -68,7 +77,13 @@ class HubServiceTest : public CoreTest {
     });
     loop_.drive([&] { return is_stopped; });
     told.join();
+    loop_.run(stopped_trainings(&*end.trainings));
     loop_.run(stopped(end.service.get()));
+  }
+  static boost::asio::awaitable<bool> stopped_trainings(TrainingFinisher* trainings) {
+    const Status ended = co_await trainings->stop(5s);
+    EXPECT_TRUE(ended.ok()) << ended;
+    co_return true;
   }
   static boost::asio::awaitable<bool> stopped(HubService* service) {
     co_await service->stop();
@@ -138,6 +153,24 @@ TEST_F(HubServiceTest, EventsReachReadersAndTheResultIsCommittedAndAnswered) {
   ASSERT_TRUE(events.has_value());
   EXPECT_EQ(events->back().kind, EventKind::kDone);
   EXPECT_EQ(events->size(), 3U);
+}
+
+TEST_F(HubServiceTest, AWorkerHearsThatTheResultOfItsTrainingIsWorkedOn) {
+  plane_->scheduler.grant = grant_;
+  IntakeRequest wanted = request();
+  wanted.is_training = true;
+  wanted.destination = "acme/hello";
+  const auto created = *loop_.run(plane_->intake->create(std::move(wanted)));
+  FakeWorker worker(loop_, *end_->stub, "good");
+  worker.complete_training(created.id, "1");
+  const auto answer = [](v1::CompleteReply::Result result) {
+    return [result](const v1::HubMessage& message) {
+      return message.has_completed() && message.completed().result() == result;
+    };
+  };
+  worker.wait_for(answer(v1::CompleteReply::RESULT_IN_PROGRESS));
+  worker.wait_for(answer(v1::CompleteReply::RESULT_COMMITTED));
+  EXPECT_EQ(stored(created.id).status, PredictionStatus::kFailed) << "no version, no success";
 }
 
 TEST_F(HubServiceTest, TimesComeFromTheWorkersDurations) {

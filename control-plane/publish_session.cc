@@ -266,18 +266,25 @@ void PublishSessions::on_complete(const std::shared_ptr<Session>& session, v1::C
   session->predictions.erase(*id);
   const SteadyTime begin = parts_.clock.steady();
   store::Finish finish = finish_of(complete, *id, parts_.clock.now());
-  parts_.committer.complete(
-      std::move(finish), [this, weak, reply, begin](Result<store::FinishOutcome> outcome) {
-        const std::chrono::duration<double> took = parts_.clock.steady() - begin;
-        finish_seconds_.Observe(took.count());
-        if (outcome.ok()) {
-          reply(reply_of(*outcome));
-          return;
-        }
-        // Unanswered results are sent again on the next stream.
-        const std::shared_ptr<Session> alive = weak.lock();
-        if (alive && alive->link) alive->link->close_with(absl::UnavailableError("no database"));
-      });
+  const auto done = [this, weak, reply, begin](Result<store::FinishOutcome> outcome) {
+    const std::chrono::duration<double> took = parts_.clock.steady() - begin;
+    finish_seconds_.Observe(took.count());
+    if (outcome.ok()) {
+      reply(reply_of(*outcome));
+      return;
+    }
+    // Unanswered results are sent again on the next stream.
+    const std::shared_ptr<Session> alive = weak.lock();
+    if (alive && alive->link) alive->link->close_with(absl::UnavailableError("no database"));
+  };
+  const bool makes_version = complete.is_training() && parts_.trainings != nullptr &&
+                             finish.status == PredictionStatus::kSucceeded;
+  if (makes_version) {
+    parts_.trainings->complete(std::move(finish), done,
+                               [reply] { reply(v1::CompleteReply::RESULT_IN_PROGRESS); });
+  } else {
+    parts_.committer.complete(std::move(finish), done);
+  }
 }
 
 void PublishSessions::on_interest(PredictionId id, Interest interest) {

@@ -171,6 +171,36 @@ asio::awaitable<Result<FinishOutcome>> ResultCommitter::finish(Finish finish) {
   co_return written->outcome;
 }
 
+asio::awaitable<Result<FinishOutcome>> ResultCommitter::finish_with(Finish given, WriteWith write) {
+  starts_.erase(given.id);
+  delivered_.erase(given.id);
+  if (owes_start_webhook(given)) {
+    std::vector<store::Started> starts(1);
+    starts[0].id = given.id;
+    starts[0].attempt = *given.attempt;
+    starts[0].started_at = *given.started_at;
+    co_await write_some_starts(std::move(starts));
+  }
+  if (needs_cleaning(given)) given = cleaned(given);
+  Result<FinishOutcome> outcome = absl::UnavailableError("not tried");
+  const std::function<asio::awaitable<Status>()> operation = [&]() -> asio::awaitable<Status> {
+    return run_write(&given, &write, &outcome);
+  };
+  const Status status = co_await retry(options_.retry, &random_, operation);
+  if (!status.ok()) co_return status;
+  Written written;
+  written.outcome = *outcome;
+  settle(given, written);
+  co_return written.outcome;
+}
+
+asio::awaitable<Status> ResultCommitter::run_write(const Finish* given, const WriteWith* write,
+                                                   Result<FinishOutcome>* outcome) {
+  auto work = [finish = *given, with = *write] { return with(finish); };
+  *outcome = co_await pool_.run(std::move(work));
+  co_return outcome->status();
+}
+
 asio::awaitable<Status> ResultCommitter::try_once(const Finish* given,
                                                   Result<FinishOutcome>* outcome) {
   Finish item = *given;

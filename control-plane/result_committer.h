@@ -55,6 +55,13 @@ class ResultCommitter {
   // The same for a coroutine.
   boost::asio::awaitable<Result<store::FinishOutcome>> finish(store::Finish finish);
 
+  // The same for a result that is committed together with something else: `write`, on a thread of
+  // the pool, commits both in one transaction. What it gets may differ from `finish` in texts that
+  // no database takes. Errors other than kUnavailable mean that nothing was committed.
+  using WriteWith = std::function<Result<store::FinishOutcome>(const store::Finish&)>;
+  boost::asio::awaitable<Result<store::FinishOutcome>> finish_with(store::Finish finish,
+                                                                   WriteWith write);
+
   // The attempt runs since `started.started_at`.
   void started(const store::Started& started);
 
@@ -85,6 +92,8 @@ class ResultCommitter {
   boost::asio::awaitable<void> start_then_complete(store::Finish finish, Done done);
   void enqueue(store::Finish finish, Done done);
   boost::asio::awaitable<void> write_some_starts(std::vector<store::Started> starts);
+  boost::asio::awaitable<Status> run_write(const store::Finish* given, const WriteWith* write,
+                                           Result<store::FinishOutcome>* outcome);
   boost::asio::awaitable<Status> try_once(const store::Finish* finish,
                                           Result<store::FinishOutcome>* outcome);
 

@@ -31,9 +31,11 @@
 #include "control-plane/recent_predictions.h"
 #include "control-plane/registry/push_service.h"
 #include "control-plane/registry/token_service.h"
+#include "control-plane/registry/trained_version_maker.h"
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/training_finisher.h"
 #include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
@@ -46,6 +48,7 @@ constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small r
 constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
+constexpr std::size_t kTrainingThreads = 2;  // Versions of trainings that are made at once.
 constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
@@ -58,6 +61,8 @@ ApiSettings api_settings(const ControlPlaneConfig& config) {
   settings.external_url = config.external_url;
   settings.default_max_instances = config.default_max_instances;
   settings.run_limit = config.run_limit;
+  settings.training_run_limit = config.training_run_limit;
+  settings.training_max_instances = config.training_max_instances;
   if (config.webhook_https_only) settings.webhook_schemes = WebhookSchemes::kHttpsOnly;
   return settings;
 }
@@ -93,7 +98,7 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads;
+  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads + kTrainingThreads;
 }
 
 // Members in the order in which they are built; they die in reverse.
@@ -108,6 +113,8 @@ struct Service::State {
   asio::awaitable<Status> check_ready();
   HubServiceParts hub_parts();
   WebhookParts webhook_parts();
+  void prepare_registry();
+  void prepare_trainings();
 
   ServiceParts parts;
   const ControlPlaneConfig config;
@@ -125,6 +132,7 @@ struct Service::State {
   BlockingPool hub_pool{kHubThreads};
   BlockingPool registry_pool{kRegistryThreads};
   BlockingPool webhook_pool{kWebhookThreads};
+  BlockingPool training_pool{kTrainingThreads};
 
   // What happens to predictions.
   std::unique_ptr<EventHub> hub;
@@ -134,6 +142,8 @@ struct Service::State {
   ResultCommitter committer;
   std::optional<RegistryTokens> registry;  // Both empty without a registry.
   std::optional<PushService> pushes;
+  std::optional<TrainedVersionMaker> trained;  // The same.
+  std::optional<TrainingFinisher> trainings;   // Empty without a store for them.
 
   // Towards workers, schedulers and other control planes.
   std::unique_ptr<HubService> hub_service;
@@ -174,7 +184,11 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
                                    read_pool, clock},
                   retention(config)),
       tasks(parts.executor) {
-  if (parts.signer == nullptr) return;
+  if (parts.signer != nullptr) prepare_registry();
+  if (parts.trainings != nullptr) prepare_trainings();
+}
+
+void Service::State::prepare_registry() {
   RegistryTokenOptions options;
   options.service = config.registry_service;
   options.account_url = config.external_url;
@@ -186,12 +200,25 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
   pushes.emplace(parts.executor,
                  PushService::Parts{parts.catalog, registry_pool, *registry, clock, parts.metrics},
                  std::move(push_options));
+  trained.emplace(TrainedVersionMaker::Parts{parts.catalog, parts.blobs, *registry, clock},
+                  TrainedVersionMaker::Options{config.registry_url, config.external_url});
+}
+
+void Service::State::prepare_trainings() {
+  TrainingFinisher::MakeVersion make;
+  if (trained) {
+    make = [this](const store::PredictionView& training, std::uint32_t attempt,
+                  const std::string& output) { return trained->make(training, attempt, output); };
+  }
+  trainings.emplace(parts.executor, training_pool, parts.predictions, *parts.trainings, committer,
+                    std::move(make), parts.random, parts.metrics);
 }
 
 HubServiceParts Service::State::hub_parts() {
   HubServiceParts hub_parts{
       *hub,     committer, parts.predictions, parts.files,   parts.fleet, parts.blobs,
       hub_pool, clock,     parts.random,      parts.metrics, {}};
+  if (trainings) hub_parts.trainings = &*trainings;
   if (!registry) return hub_parts;
   hub_parts.pull_token = [this](const std::string& repository) -> Result<PullGrant> {
     PullGrant grant;
@@ -293,10 +320,11 @@ void Service::State::start_front(std::string hub_addr) {
   webhooks = make_webhook_sender(parts.executor, webhook_parts());
   webhooks->start();
 
-  api = std::make_unique<Api>(parts.executor,
-                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
-                              api_settings(config));
+  api = std::make_unique<Api>(
+      parts.executor,
+      ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs, *intake, *hub,
+               *scheduler, api_pool, clock, parts.random, trained ? parts.trainings : nullptr},
+      api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));
@@ -361,6 +389,11 @@ asio::awaitable<void> Service::stop() {
   if (state.pushes) {
     const Status stopped = co_await state.pushes->stop(kStopLimit);
     if (!stopped.ok()) log::warn("stopping the registry's part: {}", stopped.ToString());
+  }
+  if (state.trained) state.trained->stop();
+  if (state.trainings) {
+    const Status stopped = co_await state.trainings->stop(kStopLimit);
+    if (!stopped.ok()) log::warn("stopping trainings: {}", stopped.ToString());
   }
   if (state.webhooks) co_await state.webhooks->stop();
   if (state.hub_service) state.hub_service->drain();

@@ -19,6 +19,7 @@
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/trainings.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -38,6 +39,7 @@ struct ServiceParts {
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
+  store::TrainingStore* trainings = nullptr;    // Null = no trainings.
 };
 
 // How many threads call the stores at once, at most: the size of a connection pool.

@@ -29,8 +29,8 @@ def type_schema(annotation):
     raise UnknownType(f"the type '{ast.unparse(annotation)}' is not known here: build with the cog command line")
 
 
-def input_schema(function):
-    arguments = function.args.args[1:]  # Without self.
+def input_schema(function, title="Input"):
+    arguments = [argument for argument in function.args.args if argument.arg != "self"]
     properties, required = {}, []
     for order, (argument, default) in enumerate(zip(arguments, function.args.defaults, strict=True)):
         given = {k.arg: ast.literal_eval(k.value) for k in default.keywords}
@@ -39,7 +39,7 @@ def input_schema(function):
         properties[argument.arg] = dict(sorted(schema.items()))
         if "default" not in given:
             required.append(argument.arg)
-    return {"title": "Input", "type": "object", "required": required, "properties": properties}
+    return {"title": title, "type": "object", "required": required, "properties": properties}
 
 
 def ref(name):
@@ -50,18 +50,26 @@ def text(title, **more):
     return {"title": title, "type": "string", **more}
 
 
-def schemas_of(run):
+def exchange_schemas(function, kind, prefix):
+    """Of one function: what goes in, what comes out, and the request and response around them."""
     time = {"format": "date-time"}
     return {
-        "Input": input_schema(run),
-        "Output": {"title": "Output", **type_schema(run.returns)},
-        "PredictionRequest": {"title": "PredictionRequest", "type": "object",
-                              "properties": {"id": text("Id"), "input": ref("Input")}},
-        "PredictionResponse": {"title": "PredictionResponse", "type": "object", "properties": {
-            "input": ref("Input"), "output": ref("Output"), "id": text("Id"), "version": text("Version"),
+        f"{prefix}Input": input_schema(function, f"{prefix}Input"),
+        f"{prefix}Output": {"title": "Output", **type_schema(function.returns)},
+        f"{kind}Request": {"title": f"{kind}Request", "type": "object",
+                           "properties": {"id": text("Id"), "input": ref(f"{prefix}Input")}},
+        f"{kind}Response": {"title": f"{kind}Response", "type": "object", "properties": {
+            "input": ref(f"{prefix}Input"), "output": ref(f"{prefix}Output"), "id": text("Id"), "version": text("Version"),
             "created_at": text("Created At", **time), "started_at": text("Started At", **time),
             "completed_at": text("Completed At", **time), "status": text("Status"), "error": text("Error"),
             "logs": text("Logs"), "metrics": {"title": "Metrics", "type": "object"}}},
+    }
+
+
+def schemas_of(run, train):
+    return {
+        **exchange_schemas(run, "Prediction", ""),
+        **(exchange_schemas(train, "Training", "Training") if train else {}),
         "Status": {"title": "Status", "description": "An enumeration.",
                    "enum": ["starting", "processing", "succeeded", "canceled", "failed"], "type": "string"},
         "HTTPValidationError": {"title": "HTTPValidationError", "type": "object", "properties": {
@@ -72,23 +80,31 @@ def schemas_of(run):
     }
 
 
-def document(source, cog_version):
-    """Of the first class in `source` (text) that has a method named run, or predict as it was before 0.20."""
+def operation(summary, description, name, kind):
+    def body(schema):
+        return {"content": {"application/json": {"schema": ref(schema)}}}
+    return {"summary": summary, "description": description, "operationId": name, "requestBody": body(f"{kind}Request"),
+            "responses": {"200": {"description": "Successful Response", **body(f"{kind}Response")},
+                          "422": {"description": "Validation Error", **body("HTTPValidationError")}}}
+
+
+def document(source, cog_version, train_source=None):
+    """Of the first class in `source` (text) that has a method named run, or predict as it was before 0.20, and of
+    the function train in `train_source`."""
     methods = [node for model in ast.parse(source).body if isinstance(model, ast.ClassDef)
                for node in model.body if isinstance(node, ast.FunctionDef)]
     run = next(node for node in methods if node.name in ("run", "predict"))
-
-    def body(name):
-        return {"content": {"application/json": {"schema": ref(name)}}}
-
-    predict = {"summary": "Predict", "description": "Run a single prediction on the model",
-               "operationId": "predict_predictions_post", "requestBody": body("PredictionRequest"),
-               "responses": {"200": {"description": "Successful Response", **body("PredictionResponse")},
-                             "422": {"description": "Validation Error", **body("HTTPValidationError")}}}
+    train = next((node for node in ast.parse(train_source or "").body
+                  if isinstance(node, ast.FunctionDef) and node.name == "train"), None)
+    predict = operation("Predict", "Run a single prediction on the model", "predict_predictions_post", "Prediction")
     if "streaming" in [ast.unparse(decorator).removeprefix("cog.") for decorator in run.decorator_list]:
         predict["x-cog-streaming"] = True
+    paths = {"/predictions": {"post": predict}}
+    if train:
+        paths["/trainings"] = {"post": operation("Train", "Run a single training on the model", "train_trainings_post",
+                                                 "Training")}
     return {"openapi": "3.0.2", "info": {"title": "Cog", "version": cog_version},
-            "paths": {"/predictions": {"post": predict}}, "components": {"schemas": schemas_of(run)}}
+            "paths": paths, "components": {"schemas": schemas_of(run, train)}}
 
 
 if __name__ == "__main__":

@@ -184,10 +184,12 @@ Result<v1::SchedulerMessage> to_wire(const SendEnsure& ensure, const store::Runn
   wire.set_sku(target.target.sku);
   set_resources(*wire.mutable_resources(), target.hardware.resources);
   for (const std::uint32_t gpu : ensure.gpus) wire.add_gpu_indices(gpu);
-  wire.set_concurrency(static_cast<std::uint32_t>(std::max(1, version.concurrency)));
+  const bool is_training = target.target.kind == store::TargetKind::kTraining;
+  const std::int32_t slots = is_training ? 1 : version.concurrency;
+  wire.set_concurrency(static_cast<std::uint32_t>(std::max(1, slots)));
   wire.set_setup_limit_ms(wire_ms(setup_limit));
   wire.set_openapi_schema(version.openapi_schema);
-  wire.set_is_training(target.target.kind == store::TargetKind::kTraining);
+  wire.set_is_training(is_training);
   return message;
 }
 

@@ -262,6 +262,10 @@ void HubClient::on_frame(const std::string& address, std::uint64_t generation, v
 void HubClient::on_reply(const v1::CompleteReply& reply) {
   Route* route = find(reply.id());
   if (route == nullptr || route->result == nullptr) return;
+  if (reply.result() == v1::CompleteReply::RESULT_IN_PROGRESS) {
+    route->sent_at = clock_.steady();  // No reason to offer it elsewhere.
+    return;
+  }
   const AttemptKey key = route->key;
   close(key);
   callbacks_.on_completed(key, reply.result());

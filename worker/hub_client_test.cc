@@ -163,6 +163,27 @@ TEST_F(HubClientTest, AnUnansweredResultGoesToAnotherControlPlane) {
   ASSERT_TRUE(loop_.run_until([&] { return second_.results() >= 1; }));
 }
 
+TEST_F(HubClientTest, AResultThatIsWorkedOnStaysWithItsControlPlane) {
+  client_->set_members({first_.address(), second_.address()});
+  open({first_.address()});
+  complete();
+  ASSERT_TRUE(loop_.run_until([&] { return first_.results() == 1; }));
+  const SteadyTime until = clock_.steady() + std::chrono::milliseconds{500};
+  SteadyTime next{};
+  ASSERT_TRUE(loop_.run_until([&] {  // More than twice the limit for an answer.
+    const SteadyTime now = clock_.steady();
+    if (now >= next) {
+      first_.answer(key_.proto(), v1::CompleteReply::RESULT_IN_PROGRESS);
+      next = now + std::chrono::milliseconds{20};
+    }
+    return now > until;
+  }));
+  EXPECT_EQ(second_.results(), 0);
+  EXPECT_TRUE(completed_.empty()) << "it is no answer";
+  first_.answer(key_.proto(), v1::CompleteReply::RESULT_COMMITTED);
+  EXPECT_TRUE(loop_.run_until([&] { return completed_.size() == 1; }));
+}
+
 TEST_F(HubClientTest, AResultWithoutAnyControlPlaneWaitsForOne) {
   open({});
   complete();

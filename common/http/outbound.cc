@@ -62,6 +62,8 @@ struct Transfer {
   bool is_too_large = false;
   const BodySink* sink = nullptr;  // Of download().
   Status sink_status;
+  const BodySource* source = nullptr;  // Of upload().
+  Status source_status;
   CURL* curl = nullptr;
   Response response;
 };
@@ -119,9 +121,18 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
   return size;
 }
 
+std::size_t on_send(char* data, std::size_t, std::size_t size, void* context) {
+  auto* transfer = static_cast<Transfer*>(context);
+  const Result<std::size_t> read = (*transfer->source)(std::span(data, size));
+  if (read.ok()) return *read;
+  transfer->source_status = read.status();
+  return CURL_READFUNC_ABORT;
+}
+
 Status transfer_error(const Transfer& transfer, CURLcode code, const std::string& detail) {
   const std::string text = detail.empty() ? curl_easy_strerror(code) : detail;
   if (!transfer.sink_status.ok()) return transfer.sink_status;
+  if (!transfer.source_status.ok()) return transfer.source_status;
   if (transfer.is_too_large) return absl::ResourceExhaustedError("the answer is too large");
   if (transfer.was_refused) {
     return absl::PermissionDeniedError("the address is not a public one");
@@ -171,6 +182,17 @@ void set_method(CURL* curl, const std::string& method, const std::string& body) 
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
   }
+}
+
+void set_upload(CURL* curl, Transfer& transfer, const std::string& method, std::uint64_t size) {
+  curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
+  curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+  curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(size));
+  curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10U);
+  // A kept connection that proves dead would need the body a second time.
+  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 void set_fixed_options(CURL* curl, Transfer& transfer) {
@@ -262,7 +284,7 @@ class Outbound::Pool {
 Outbound::Outbound(AddressRules rules)
     : rules_(std::move(rules)), pool_(std::make_shared<Pool>()) {}
 
-Result<Response> Outbound::hop(const OutboundRequest& request, const BodySink* sink,
+Result<Response> Outbound::hop(const OutboundRequest& request, const Streams& streams,
                                std::chrono::milliseconds timeout) const {
   if (has_line_end(request.url) || has_line_end(request.method)) {
     return absl::InvalidArgumentError("a line end in the URL or the method");
@@ -274,13 +296,18 @@ Result<Response> Outbound::hop(const OutboundRequest& request, const BodySink* s
   transfer.is_exempt = is_allowed_host(rules_, url_part(url, CURLUPART_HOST, 0),
                                        url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
   transfer.max_response = request.max_response.count;
-  transfer.sink = sink;
+  transfer.sink = streams.sink;
+  transfer.source = streams.source;
   CURL* curl = pool_->take();
   if (curl == nullptr) return absl::InternalError("libcurl gives no handle");
   transfer.curl = curl;
   char error[CURL_ERROR_SIZE] = {};
   set_fixed_options(curl, transfer);
-  set_method(curl, request.method, request.body);
+  if (streams.source != nullptr) {
+    set_upload(curl, transfer, request.method, streams.source_size);
+  } else {
+    set_method(curl, request.method, request.body);
+  }
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
@@ -303,7 +330,7 @@ Result<Response> Outbound::run(const OutboundRequest& request, const BodySink* s
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return absl::DeadlineExceededError("timed out");
-    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, sink, left));
+    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, {.sink = sink}, left));
     if (request.max_redirects == 0 || !is_redirect(answer)) return answer;
     if (hops >= request.max_redirects) return absl::UnavailableError("too many redirects");
     MIMEO_ASSIGN_OR_RETURN(const Url from, parse_url(current.url));
@@ -317,6 +344,19 @@ Result<Response> Outbound::perform(const OutboundRequest& request) const {
 
 Result<Response> Outbound::download(const OutboundRequest& request, const BodySink& sink) const {
   return run(request, &sink);
+}
+
+Result<Response> Outbound::upload(const OutboundRequest& request, std::uint64_t size,
+                                  const BodySource& source) const {
+  std::uint64_t sent = 0;
+  const BodySource counted = [&](std::span<char> buffer) -> Result<std::size_t> {
+    if (sent == size) return std::size_t{0};
+    MIMEO_ASSIGN_OR_RETURN(const std::size_t read, source(buffer));
+    if (read == 0) return absl::InternalError("the body ended early");
+    sent += read;
+    return read;
+  };
+  return hop(request, {.source = &counted, .source_size = size}, request.timeout);
 }
 
 }  // namespace mimeo::http

@@ -132,6 +132,26 @@ TEST_F(OutboundTest, DownloadsIntoASink) {
   EXPECT_TRUE(absl::IsAborted(refused.status()));
 }
 
+TEST_F(OutboundTest, UploadsFromASource) {
+  std::size_t left = 3'000'000;
+  const BodySource source = [&left](std::span<char> buffer) -> Result<std::size_t> {
+    const std::size_t piece = std::min(left, buffer.size());
+    std::fill_n(buffer.begin(), piece, 'x');
+    left -= piece;
+    return piece;
+  };
+  OutboundRequest sent = request("/there");
+  sent.method = "PATCH";
+  const Result<Response> response = outbound_.upload(sent, left, source);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->body, "PATCH /there " + std::string(3'000'000, 'x') + "  ");
+  EXPECT_TRUE(absl::IsInternal(outbound_.upload(sent, 10, source).status())) << "it is empty now";
+  const auto broken = outbound_.upload(sent, 10, [](std::span<char>) -> Result<std::size_t> {
+    return absl::AbortedError("the disk is gone");
+  });
+  EXPECT_TRUE(absl::IsAborted(broken.status()));
+}
+
 TEST_F(OutboundTest, RefusesLineEndsInFields) {
   OutboundRequest sent = request("/x");
   sent.headers.add("X-Test", "1\r\nEvil: 2");

@@ -9,6 +9,7 @@
 
 #include "common/base/ids.h"
 #include "common/crypto/crypto.h"
+#include "common/oci/registry_status.h"
 
 namespace mimeo::oci {
 
@@ -19,39 +20,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kMaxIndexDepth = 3;  // A bundle's image may be an index; nothing nests deeper.
-
-// The registry's own words, as far as they are for people.
-std::string message_of(const std::string& body) {
-  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("errors") || !json["errors"].is_array() ||
-      json["errors"].empty() || !json["errors"][0].is_object()) {
-    return {};
-  }
-  const Json& first = json["errors"][0];
-  const std::string message = first.contains("message") && first["message"].is_string()
-                                  ? first["message"].get<std::string>()
-                                  : std::string();
-  return message.empty() ? message : ": " + message.substr(0, 300);
-}
-
-Status status_of(const http::Response& answer) {
-  if (answer.status >= 200 && answer.status < 300) return absl::OkStatus();
-  const std::string text =
-      "the registry answered " + std::to_string(answer.status) + message_of(answer.body);
-  switch (answer.status) {
-    case 401:
-      return absl::UnauthenticatedError(text);
-    case 403:
-      return absl::PermissionDeniedError(text);
-    case 404:
-      return absl::NotFoundError(text);
-    case 408:
-    case 429:
-      return absl::UnavailableError(text);
-    default:
-      return answer.status >= 500 ? absl::UnavailableError(text) : absl::InternalError(text);
-  }
-}
 
 // The path of the next page in a Link header: `</v2/_catalog?last=b&n=2>; rel="next"`.
 Result<std::optional<std::string>> next_page(const http::Response& answer) {
@@ -189,6 +157,12 @@ Result<ResolvedImage> RegistryClient::resolve(std::string_view repository,
 
 Result<ImageConfig> RegistryClient::get_config(std::string_view repository,
                                                const ImageManifest& image) const {
+  MIMEO_ASSIGN_OR_RETURN(const std::string text, get_config_text(repository, image));
+  return parse_config(text);
+}
+
+Result<std::string> RegistryClient::get_config_text(std::string_view repository,
+                                                    const ImageManifest& image) const {
   if (image.config.size_bytes > limits_.max_config.count) {
     return absl::ResourceExhaustedError("the image's config is larger than " +
                                         std::to_string(limits_.max_config.count) + " bytes");
@@ -198,12 +172,12 @@ Result<ImageConfig> RegistryClient::get_config(std::string_view repository,
       request(repository, "/v2/" + std::string(repository) + "/blobs/" + image.config.digest));
   request_out.max_response = limits_.max_config;
   request_out.max_redirects = 3;  // Registries keep blobs in object storage.
-  MIMEO_ASSIGN_OR_RETURN(const auto answer, outbound_.perform(request_out));
+  MIMEO_ASSIGN_OR_RETURN(auto answer, outbound_.perform(request_out));
   MIMEO_RETURN_IF_ERROR(status_of(answer));
   if (digest_of(answer.body) != image.config.digest) {
     return absl::InternalError("the registry sent another config than " + image.config.digest);
   }
-  return parse_config(answer.body);
+  return std::move(answer.body);
 }
 
 Result<std::vector<std::string>> RegistryClient::list(std::string_view repository, std::string path,

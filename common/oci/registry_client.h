@@ -1,6 +1,5 @@
 // Reads images from an OCI registry: manifests, configs, layers, lists of repositories and tags.
-// Blocking: call from a BlockingPool thread. Pushing is the business of `docker push` and `cog
-// push`.
+// Blocking: call from a BlockingPool thread. Writing to one is registry_writer.h's.
 
 #pragma once
 
@@ -58,6 +57,9 @@ class RegistryClient {
                                                std::string_view tag) const;
   [[nodiscard]] Result<ImageConfig> get_config(std::string_view repository,
                                                const ImageManifest& image) const;
+  // The same as the JSON text that its digest is of.
+  [[nodiscard]] Result<std::string> get_config_text(std::string_view repository,
+                                                    const ImageManifest& image) const;
   [[nodiscard]] Result<std::vector<std::string>> list_repositories() const;
   // Empty when the repository has none left.
   [[nodiscard]] Result<std::vector<std::string>> list_tags(std::string_view repository) const;

@@ -18,6 +18,7 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "common/store/trainings.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
@@ -35,6 +36,8 @@ struct ApiSettings {
   std::string default_sku = "cpu";
   std::int32_t default_max_instances = 1;  // Of version pools.
   std::chrono::milliseconds run_limit{30 * 60 * 1000};
+  std::chrono::milliseconds training_run_limit{24 * 60 * 60 * 1000};
+  std::int32_t training_max_instances = 4;  // Of training pools.
   WebhookSchemes webhook_schemes = WebhookSchemes::kHttpToo;
   Bytes max_file{100'000'000};
   std::chrono::hours file_lifetime{24};
@@ -52,6 +55,7 @@ struct ApiParts {
   BlockingPool& pool;
   const Clock& clock;
   Random& random;
+  store::TrainingStore* trainings = nullptr;  // Null = trainings are refused: there is no registry.
 };
 
 // Lives on the HTTP thread.

@@ -51,7 +51,7 @@ IntakeRequest intake_request(const Api& api, const Call& call, const CreateTerms
   out.webhook_events = request.webhook_events;
   if (plan.kind == InputKind::kPrediction) out.stream = plan.version->schema->stream();
   out.cancel_after = terms.cancel_after;
-  out.run_limit = api.settings.run_limit;
+  out.run_limit = out.is_training ? api.settings.training_run_limit : api.settings.run_limit;
   out.idempotency_key = terms.idempotency_key;
   return out;
 }
@@ -86,14 +86,18 @@ boost::asio::awaitable<Result<PredictionRequest>> read_request(Api& api, Call& c
   co_return co_await run_sized(&api.parts.pool, size, std::move(parse));
 }
 
-CatalogReader::Read<store::Target> default_pool(Api& api,
-                                                std::shared_ptr<const KnownVersion> version) {
+boost::asio::awaitable<Result<std::string>> hardware_of(
+    Api& api, std::shared_ptr<const KnownVersion> version) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const std::vector<Hardware>> hardware,
                             co_await api.reader.hardware());
   const bool is_known = std::any_of(hardware->begin(), hardware->end(),
                                     [&](const Hardware& h) { return h.sku == version->model.sku; });
-  std::string sku = api.settings.default_sku;
-  if (is_known) sku = version->model.sku;
+  co_return is_known ? version->model.sku : api.settings.default_sku;
+}
+
+CatalogReader::Read<store::Target> default_pool(Api& api,
+                                                std::shared_ptr<const KnownVersion> version) {
+  MIMEO_CO_ASSIGN_OR_RETURN(std::string sku, co_await hardware_of(api, version));
   co_return co_await api.reader.version_pool(version->version.id, std::move(sku),
                                              api.settings.default_max_instances);
 }

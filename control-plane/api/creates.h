@@ -39,6 +39,10 @@ struct CreatePlan {
 Answer create_and_answer(Api& api, Call& call, CreateTerms terms, PredictionRequest request,
                          CreatePlan plan);
 
+// What this version runs on: its model's hardware, or the default where that is gone.
+boost::asio::awaitable<Result<std::string>> hardware_of(
+    Api& api, std::shared_ptr<const KnownVersion> version);
+
 // The pool of this version on its model's hardware.
 CatalogReader::Read<store::Target> default_pool(Api& api,
                                                 std::shared_ptr<const KnownVersion> version);

@@ -325,6 +325,43 @@ TEST_F(PredictionsApi, TrainingsNeedADestinationOfOnesOwn) {
   EXPECT_EQ(call("POST", "/v1/trainings/" + id + "/cancel").json()["status"], "canceled");
 }
 
+TEST_F(PredictionsApi, TrainingsRunForADayOnInstancesOfTheirOwn) {
+  const std::string path = "/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings";
+  const json body = {{"destination", "acme/hello"},
+                     {"input", {{"data", "https://x.example/data.zip"}}}};
+  const Reply reply = post(path, body);
+  ASSERT_EQ(reply.status, 201) << reply.body;
+  const auto rows = store_.scan_active(1, {}, 10);
+  ASSERT_EQ(rows->size(), 1U);
+  EXPECT_EQ(rows->front().run_limit, std::chrono::hours(24));
+  const auto target = store_.get_runnable_target(rows->front().target);
+  EXPECT_EQ(target->target.kind, store::TargetKind::kTraining);
+  EXPECT_EQ(target->target.version, version_.id);
+  EXPECT_EQ(target->target.max_instances, settings_.training_max_instances);
+}
+
+TEST_F(PredictionsApi, TrainingsNeedARegistry) {
+  has_registry_ = false;
+  start();
+  const std::string path = "/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings";
+  const Reply reply = post(
+      path, {{"destination", "acme/hello"}, {"input", {{"data", "https://x.example/data.zip"}}}});
+  EXPECT_EQ(reply.status, 422);
+  EXPECT_EQ(reply.json()["title"], "Trainings not available");
+}
+
+TEST_F(PredictionsApi, VersionsWhoseWeightsAreBesideTheImageAreNotTrained) {
+  store::Version version = version_;
+  version.id = *VersionId::parse(std::string(64, 'd'));
+  version.config = R"({"weights":[{"name":"z","target":"/src/weights"}]})";
+  ASSERT_TRUE(store_.put_version(version).ok());
+  const Reply reply =
+      post("/v1/models/acme/hello/versions/" + version.id.hex() + "/trainings",
+           {{"destination", "acme/hello"}, {"input", {{"data", "https://x.example/d"}}}});
+  EXPECT_EQ(reply.status, 422);
+  EXPECT_EQ(reply.json()["title"], "Version not trainable");
+}
+
 TEST_F(PredictionsApi, TrainingsAreCheckedLikePredictions) {
   const std::string path = "/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings";
   EXPECT_EQ(problem_of({{"input", json::object()}}, path), "required||destination is required;");

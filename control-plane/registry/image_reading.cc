@@ -104,4 +104,13 @@ Result<ModelImage> read_model_image(const oci::ImageConfig& config) {
   return out;
 }
 
+std::int64_t image_bytes(const oci::ImageManifest& image) {
+  constexpr std::uint64_t kHighest = 1ULL << 50;
+  std::uint64_t sum = std::min(image.config.size_bytes, kHighest);
+  for (const auto& layer : image.layers) {
+    sum = std::min(sum + std::min(layer.size_bytes, kHighest), kHighest);
+  }
+  return static_cast<std::int64_t>(sum);
+}
+
 }  // namespace mimeo::control

@@ -25,4 +25,7 @@ struct ModelImage {
 // kInvalidArgument when the image is no model; the text is for whoever pushed it.
 [[nodiscard]] Result<ModelImage> read_model_image(const oci::ImageConfig& config);
 
+// Of the config and all layers, as the manifest says: it may be absurd, but does not overflow.
+[[nodiscard]] std::int64_t image_bytes(const oci::ImageManifest& image);
+
 }  // namespace mimeo::control

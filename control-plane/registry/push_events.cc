@@ -46,8 +46,9 @@ Result<std::vector<Push>> parse_push_events(std::string_view body) {
 }
 
 bool can_make_version(std::string_view tag) {
-  for (const std::string_view part : {"cog-image.", "cog-weight."}) {
-    if (tag.substr(0, part.size()) == part) return false;
+  for (const std::string_view part :
+       {std::string_view("cog-image."), std::string_view("cog-weight."), kTrainedTagPrefix}) {
+    if (tag.starts_with(part)) return false;
   }
   return true;
 }

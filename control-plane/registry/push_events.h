@@ -21,7 +21,11 @@ struct Push {
 // the body is no notification.
 [[nodiscard]] Result<std::vector<Push>> parse_push_events(std::string_view body);
 
-// False for the parts of a bundle ("cog-image.*", "cog-weight.*"): its index makes the version.
+// What the tags of our own trained images begin with.
+inline constexpr std::string_view kTrainedTagPrefix = "mimeo-training.";
+
+// False for the parts of a bundle ("cog-image.*", "cog-weight.*"): its index makes the version; and
+// for images of trainings: their version comes with the training's result.
 // True also without a tag.
 [[nodiscard]] bool can_make_version(std::string_view tag);
 

@@ -223,6 +223,20 @@ std::string RegistryTokens::pull_token(std::string_view repository) const {
   return sign("mimeo-worker", {access}, options_.pull_lifetime);
 }
 
+std::string RegistryTokens::push_token(const std::string& repository,
+                                       const std::string& from) const {
+  std::vector<crypto::RegistryAccess> access(1);
+  access[0].repository = repository;
+  access[0].actions = {"pull", "push"};
+  if (!from.empty() && from != repository) {
+    crypto::RegistryAccess& source = access.emplace_back();
+    source.repository = from;
+    source.actions = {"pull"};
+  }
+  // Blobs are large, but each request has a token of its own.
+  return sign("mimeo-control-plane", access, options_.pull_lifetime);
+}
+
 std::string RegistryTokens::reader_token(const std::vector<std::string>& repositories) const {
   std::vector<crypto::RegistryAccess> access;
   crypto::RegistryAccess catalog;

@@ -45,7 +45,7 @@ struct RegistryScope {
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> parse_basic(
     std::string_view header);
 
-// Lives on the HTTP thread, except pull_token() (any thread).
+// Lives on the HTTP thread, except the tokens of our own (any thread).
 class RegistryTokens {
  public:
   // All outlive the service.
@@ -63,6 +63,10 @@ class RegistryTokens {
 
   // A token of ours that pulls one repository; for workers.
   [[nodiscard]] std::string pull_token(std::string_view repository) const;
+  // One that pulls and pushes one repository, and pulls another one (to mount its blobs); for
+  // images of trainings.
+  [[nodiscard]] std::string push_token(const std::string& repository,
+                                       const std::string& from) const;
   // One that reads everything, the list of repositories too; for our own reconciling.
   [[nodiscard]] std::string reader_token(const std::vector<std::string>& repositories) const;
 

@@ -1,6 +1,5 @@
 #include "control-plane/registry/version_maker.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/crypto/crypto.h"
@@ -34,16 +33,6 @@ Result<ModelImage> read_image(const oci::RegistryClient& registry, const Push& p
   }
   MIMEO_ASSIGN_OR_RETURN(const auto config, registry.get_config(push.repository, resolved.image));
   return read_model_image(config);
-}
-
-// Sizes are what the manifest says: they may be absurd, but must not overflow.
-std::int64_t image_bytes(const oci::ImageManifest& image) {
-  constexpr std::uint64_t kHighest = 1ULL << 50;
-  std::uint64_t sum = std::min(image.config.size_bytes, kHighest);
-  for (const auto& layer : image.layers) {
-    sum = std::min(sum + std::min(layer.size_bytes, kHighest), kHighest);
-  }
-  return static_cast<std::int64_t>(sum);
 }
 
 store::Version describe(const oci::ResolvedImage& resolved, const Result<ModelImage>& image) {

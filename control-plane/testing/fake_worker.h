@@ -52,16 +52,11 @@ class FakeWorker {
     event.set_data(data);
     link_->send(std::move(message));
   }
-  void complete(PredictionId id, const std::string& output) {
-    v1::PublishMessage message;
-    v1::Complete& complete = *message.mutable_complete();
-    complete.mutable_id()->set_prediction_id(id.str());
-    complete.mutable_id()->set_attempt(1);
-    complete.set_outcome(v1::OUTCOME_SUCCEEDED);
-    complete.set_output(output);
-    complete.set_logs("all of it\n");
-    complete.set_ran_ms(40);
-    complete.set_since_end_ms(10);
+  void complete(PredictionId id, const std::string& output) { link_->send(result_of(id, output)); }
+  // Of an instance in training mode.
+  void complete_training(PredictionId id, const std::string& output) {
+    v1::PublishMessage message = result_of(id, output);
+    message.mutable_complete()->set_is_training(true);
     link_->send(std::move(message));
   }
   template <class Wanted>
@@ -74,6 +69,19 @@ class FakeWorker {
   std::optional<Status> closed;
 
  private:
+  static v1::PublishMessage result_of(PredictionId id, const std::string& output) {
+    v1::PublishMessage message;
+    v1::Complete& complete = *message.mutable_complete();
+    complete.mutable_id()->set_prediction_id(id.str());
+    complete.mutable_id()->set_attempt(1);
+    complete.set_outcome(v1::OUTCOME_SUCCEEDED);
+    complete.set_output(output);
+    complete.set_logs("all of it\n");
+    complete.set_ran_ms(40);
+    complete.set_since_end_ms(10);
+    return message;
+  }
+
   TestLoop& loop_;
   std::shared_ptr<Link> link_;
 };

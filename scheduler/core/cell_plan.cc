@@ -193,9 +193,9 @@ void Cell::plan_target(TargetState& t, Planning& planning) {
                     .sku = t.config.sku,
                     .resources = t.config.resources};
       start.release = share.number;
-      start.account = t.config.kind == store::TargetKind::kVersionPool
-                          ? t.queue.first_account().value_or(t.config.owner)
-                          : t.config.owner;
+      start.account = t.config.kind == store::TargetKind::kDeployment
+                          ? t.config.owner
+                          : t.queue.first_account().value_or(t.config.owner);
       start.waiting_s = load.oldest_wait_s;
       start.is_starving = load.oldest_wait_s * 1000 >= options_.starving_after.count();
       const double startup = t.scaler.startup_seconds();
@@ -248,7 +248,8 @@ void Cell::drain_down(TargetState& t, std::int32_t release, std::uint32_t keep) 
   while (candidates.size() > keep) {
     Instance* instance = candidates.front();
     candidates.erase(candidates.begin());
-    stop_instance(*instance, options_.drain_limit);
+    const bool is_training = t.config.kind == store::TargetKind::kTraining;
+    stop_instance(*instance, is_training ? options_.training_drain_limit : options_.drain_limit);
   }
 }
 
@@ -363,6 +364,8 @@ bool Cell::make_room(const StartWish& wish, Planning& planning, const Arbiter& a
     if (!is_own) ++spare[owner.config.id];
     const bool is_busy = instance->slots->used() > 0;
     if (!is_outdated && at - instance->ready_at < options_.min_residency) continue;
+    // Hours of work would be lost for good; how many may run is limited instead.
+    if (is_busy && owner.config.kind == store::TargetKind::kTraining) continue;
     VictimView victim{.instance = id,
                       .spec = instance->spec,
                       .account = owner.config.owner,

@@ -166,6 +166,54 @@ TEST(CellScaling, ABusyTargetGivesWayToOneThatStarves) {
   EXPECT_EQ(w.runs.front().id, other);
 }
 
+TEST(CellScaling, ATrainingIsNeverInterruptedForSomebodyElse) {
+  World w;
+  w.add_worker(0, 1);
+  TargetConfig a = w.make_target(1, 0, 1);
+  a.kind = store::TargetKind::kTraining;
+  a.sku = "gpu";
+  a.resources.gpus = 1;
+  TargetConfig b = a;
+  b.id = 2;
+  b.kind = store::TargetKind::kVersionPool;
+  b.releases[0].version = World::version(2);
+  w.put(a);
+  w.put(b);
+  w.submit(1, 1);
+  w.make_ready();
+  const SendRun training = w.start_next();
+  EXPECT_TRUE(training.is_training);
+  const PredictionId other = w.submit(2, 2);
+  w.advance(seconds{300});
+  EXPECT_TRUE(w.stops.empty()) << "its hours of work would be lost";
+  w.end(training);
+  w.advance(seconds{6});
+  w.stop_all();
+  ASSERT_EQ(w.ensures.size(), 1U) << "an idle one makes room as usual";
+  w.make_ready();
+  ASSERT_FALSE(w.runs.empty());
+  EXPECT_EQ(w.runs.front().id, other);
+}
+
+TEST(CellScaling, ARemovedVersionLetsItsTrainingEnd) {
+  World w;
+  w.add_worker();
+  TargetConfig a = w.make_target(1, 0, 1);
+  a.kind = store::TargetKind::kTraining;
+  w.put(a);
+  const PredictionId id = w.submit(1, 1);
+  w.make_ready();
+  const SendRun training = w.start_next();
+  a.releases.clear();
+  ++a.config_seq;
+  w.put(a);
+  w.advance(seconds{5});
+  ASSERT_EQ(w.stops.size(), 1U);
+  EXPECT_GT(w.stops.front().drain, std::chrono::hours{24}) << "the longest a training may run";
+  w.end(training);
+  EXPECT_TRUE(w.is_done(id));
+}
+
 TEST(CellScaling, SaysWhyAMinimumIsNotMet) {
   World w;
   w.add_worker(1500);

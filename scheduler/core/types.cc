@@ -15,13 +15,14 @@ TargetConfig to_config(const store::RunnableTarget& runnable) {
   config.min_instances = std::max(0, runnable.target.min_instances);
   config.max_instances = std::max(config.min_instances, runnable.target.max_instances);
   config.config_seq = runnable.target.config_seq;
+  const bool is_training = config.kind == store::TargetKind::kTraining;
   for (const store::RunnableRelease& release : runnable.releases) {
-    config.releases.push_back(
-        {.number = release.number,
-         .state = release.state,
-         .version = release.version.id,
-         .image_bytes = release.version.image_bytes,
-         .concurrency = static_cast<std::uint32_t>(std::max(1, release.version.concurrency))});
+    const std::int32_t slots = is_training ? 1 : release.version.concurrency;  // One at a time.
+    config.releases.push_back({.number = release.number,
+                               .state = release.state,
+                               .version = release.version.id,
+                               .image_bytes = release.version.image_bytes,
+                               .concurrency = static_cast<std::uint32_t>(std::max(1, slots))});
   }
   return config;
 }

@@ -76,6 +76,8 @@ struct CellOptions {
   std::chrono::milliseconds starving_after{60'000};  // Served before everybody else.
   std::chrono::milliseconds claim_limit{600'000};    // A claim on a machine not met by then.
   std::chrono::milliseconds drain_limit{30 * 60 * 1000};  // A draining instance stops after this.
+  // The same of one that trains: above the longest run of a training.
+  std::chrono::milliseconds training_drain_limit{25 * 60 * 60 * 1000};
   std::chrono::milliseconds setup_limit{10 * 60 * 1000};
   std::chrono::milliseconds broken_for{15 * 60 * 1000};  // Then a broken version is tried again.
   std::chrono::milliseconds clock_gap{

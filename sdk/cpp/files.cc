@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -15,6 +16,9 @@ namespace mimeo::sdk {
 namespace {
 
 namespace asio = boost::asio;
+
+// One write of the whole file: weights have gigabytes.
+constexpr std::chrono::hours kUploadTime{1};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kMediaTypes = {{
     {".png", "image/png"},
@@ -138,6 +142,7 @@ Result<std::string> upload_file(const std::filesystem::path& path, const std::st
   request.method = "PUT";
   request.headers.set("Content-Type", std::string(media_type_of(path)));
   request.headers.set("X-Prediction-ID", prediction_id);
+  request.timeout = kUploadTime;
   MIMEO_ASSIGN_OR_RETURN(request.body, read_file(path));
   const Result<http::Response> response = run_blocking(fetch(parts, std::move(request)));
   if (!response.ok()) return with_context(response.status(), clause);

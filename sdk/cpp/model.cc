@@ -79,6 +79,10 @@ void Prediction::check_canceled() const {
 }
 
 Model& Model::setup(std::function<void(const SetupLog&)> function) {
+  setup_ = [function = std::move(function)](const SetupLog& log, const Weights&) { function(log); };
+  return *this;
+}
+Model& Model::setup(std::function<void(const SetupLog&, const Weights&)> function) {
   setup_ = std::move(function);
   return *this;
 }
@@ -104,6 +108,10 @@ Model& Model::healthcheck(std::function<bool()> function) {
 }
 Model& Model::training_input(Input input) {
   training_inputs_.push_back(std::move(input));
+  return *this;
+}
+Model& Model::training_output(Output output) {
+  training_output_ = std::move(output);
   return *this;
 }
 Model& Model::train(std::function<Json(Prediction&)> function) {

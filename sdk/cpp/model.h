@@ -167,11 +167,15 @@ class Prediction {
 
 // Where setup() writes what the owner shall see.
 using SetupLog = std::function<void(std::string_view line)>;
+// The file that a training made, in versions that came out of one; nullopt in all others.
+using Weights = std::optional<std::filesystem::path>;
 
 class Model {
  public:
   // Loads weights and so on; an exception makes the instance fail with its message.
   Model& setup(std::function<void(const SetupLog&)> function);
+  // The same, with the weights (COG_WEIGHTS) that this version was trained to.
+  Model& setup(std::function<void(const SetupLog&, const Weights&)> function);
   Model& input(Input input);
   Model& output(Output output);
   // The return value is the output; ignored for iterators, whose output is what was emitted.
@@ -181,25 +185,29 @@ class Model {
   Model& concurrency(int slots);
   // Asked on every health check; false or an exception makes the instance unhealthy.
   Model& healthcheck(std::function<bool()> function);
-  // Training, run by `--x-mode train` under /trainings.
+  // Training, run by `--x-mode train` under /trainings, one at a time. The function returns the
+  // weights, `p.upload(path)`: they become those of a new version, whose setup() gets them.
   Model& training_input(Input input);
+  // A file unless said otherwise; Output::object() for one whose `weights` is the file.
+  Model& training_output(Output output);
   Model& train(std::function<Json(Prediction&)> function);
 
  private:
   friend class Schema;
   friend class Server;
   friend int serve(int argc, char** argv, Model& model);
-  std::function<void(const SetupLog&)> setup_;
+  std::function<void(const SetupLog&, const Weights&)> setup_;
   std::function<Json(Prediction&)> predict_, train_;
   std::function<bool()> healthcheck_;
   std::vector<Input> inputs_, training_inputs_;
   Output output_ = Output::object();
+  Output training_output_ = Output::file();
   int slots_ = 1;
 };
 
 // Runs the server until SIGTERM, SIGINT or POST /shutdown, lets running predictions finish (a
 // second signal cancels them) and ends the process; returns only when it could not start, with the
-// exit code. Environment: PORT (5000), COG_MAX_CONCURRENCY, COG_SETUP_TIMEOUT,
+// exit code. Environment: PORT (5000), COG_MAX_CONCURRENCY, COG_SETUP_TIMEOUT, COG_WEIGHTS,
 // COG_THROTTLE_RESPONSE_INTERVAL, WEBHOOK_AUTH_TOKEN. Flags as Cog's server: --host, --upload-url,
 // --await-explicit-shutdown, --x-mode, --threads; and --openapi-schema, --version, --help. A
 // leading "python -m cog.server.http" is skipped, because platforms start Cog images by it.

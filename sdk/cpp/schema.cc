@@ -97,7 +97,11 @@ Schema::Schema(const Model& model)
   const bool can_train = static_cast<bool>(model.train_);
   if (can_train) {
     schemas["TrainingInput"] = input_schema(model.training_inputs_, "TrainingInput", schemas);
-    schemas["TrainingOutput"] = {{"title", "Output"}, {"type", "object"}};
+    if (model.training_output_.kind_ != Output::kValue) {
+      throw std::invalid_argument("a training returns one value");
+    }
+    schemas["TrainingOutput"] = Json::parse(model.training_output_.schema_);
+    schemas["TrainingOutput"]["title"] = "Output";
   }
   for (const char* kind : {"Prediction", "Training"}) {
     if (kind[0] == 'T' && !can_train) break;

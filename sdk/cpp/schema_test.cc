@@ -77,5 +77,23 @@ TEST(Schema, AVeryLongTextDoesNotReachThePattern) {
   EXPECT_EQ(Schema(model).check(input).errors.size(), 1U);
 }
 
+TEST(Schema, DescribesTrainings) {
+  Model model;
+  model.output(Output::string());
+  model.predict([](Prediction&) { return ""; });
+  model.training_input(file("texts").list());
+  model.train([](Prediction&) { return ""; });
+  const Json document = Schema(model).document();
+  const Json& schemas = document["components"]["schemas"];
+  EXPECT_EQ(schemas["TrainingInput"]["required"], Json::parse(R"(["texts"])"));
+  EXPECT_EQ(schemas["TrainingOutput"],
+            Json::parse(R"({"type":"string","format":"uri","title":"Output"})"));
+  EXPECT_TRUE(document["paths"].contains("/trainings/{training_id}/cancel"));
+  model.training_output(Output::object());
+  EXPECT_EQ(Schema(model).document()["components"]["schemas"]["TrainingOutput"]["type"], "object");
+  model.training_output(Output::files());
+  EXPECT_THROW(Schema{model}, std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace mimeo::sdk

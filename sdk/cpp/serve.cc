@@ -41,6 +41,7 @@ void read_environment(ServerSettings& settings, int slots) {
   settings.port = static_cast<std::uint16_t>(from_environment("PORT", 5000));
   settings.slots = from_environment("COG_MAX_CONCURRENCY", slots);
   settings.setup_timeout = std::chrono::seconds(from_environment("COG_SETUP_TIMEOUT", 0));
+  settings.weights = text_from_environment("COG_WEIGHTS");
   settings.webhooks.auth_token = text_from_environment("WEBHOOK_AUTH_TOKEN");
   const std::string interval = text_from_environment("COG_THROTTLE_RESPONSE_INTERVAL");
   if (!interval.empty()) {

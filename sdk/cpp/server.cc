@@ -80,17 +80,35 @@ Status Server::start() {
   return absl::OkStatus();
 }
 
+// What COG_WEIGHTS means: usually a file in the image, else something to be fetched, which stays
+// for as long as the process. Throws.
+Weights Server::find_weights(const std::string& given) {
+  if (given.empty()) return std::nullopt;
+  const bool is_url =
+      given.starts_with("http://") || given.starts_with("https://") || given.starts_with("data:");
+  if (!is_url) return given;
+  std::string folder = std::filesystem::temp_directory_path() / "weights-XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no room for the weights");
+  auto fetched = fetch_file(given, folder);
+  if (!fetched.ok()) {
+    throw std::runtime_error("the weights: " + std::string(fetched.status().message()));
+  }
+  return *fetched;
+}
+
 asio::awaitable<void> Server::run_setup() {
   auto work = [this]() -> Result<std::pair<std::string, std::string>> {  // Logs and error.
     std::pair<std::string, std::string> outcome;
     std::mutex mutex;
     try {
       if (model_.setup_) {
-        model_.setup_([&](std::string_view line) {
-          const std::lock_guard lock(mutex);
+        const Weights weights = find_weights(settings_.weights);
+        const SetupLog log = [&](std::string_view line) {
+          const std::lock_guard guard(mutex);
           outcome.first += std::string(line) + "\n";
           std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-        });
+        };
+        model_.setup_(log, weights);
       }
     } catch (const std::exception& e) {
       outcome.second = std::string("Setup failed: ") + e.what();

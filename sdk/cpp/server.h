@@ -32,6 +32,7 @@ struct ServerSettings {
   std::chrono::seconds setup_timeout{0};  // 0 = none.
   WebhookSettings webhooks;
   std::string ready_file;  // Touched when setup is done; empty: none.
+  std::string weights;     // COG_WEIGHTS: a path or URL for setup(); empty: none.
 };
 
 // How the client wants to hear of its prediction.
@@ -80,6 +81,7 @@ class Server {
   std::shared_ptr<Run> begin(CreateRequest request, Kind kind, http::Response& refusal);
   void execute(std::shared_ptr<Run> run, Kind kind, std::vector<std::string> file_fields);
   // Of the model's thread: fetches files and calls the model's function.
+  static Weights find_weights(const std::string& given);
   Json call_model(Run& run, bool trains, const std::vector<std::string>& file_fields) const;
   void end_setup(Setup result, std::string logs);
   void forget(const std::shared_ptr<Run>& run);

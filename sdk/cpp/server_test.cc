@@ -278,5 +278,96 @@ TEST(Server, RefusesModelsThatContradictThemselves) {
   EXPECT_THROW(Schema{model}, std::invalid_argument);
 }
 
+// --- Training ---
+
+// Learns a text by heart, and says it again.
+Model parrot(Weights* seen, Gate& gate) {
+  Model model;
+  model.setup([seen](const SetupLog&, const Weights& weights) { *seen = weights; });
+  model.output(Output::string());
+  model.predict([](Prediction&) { return "untrained"; });
+  model.training_input(string("text").min_length(2));
+  model.train([&gate](Prediction& p) -> Json {
+    p.log("learning");
+    if (p.text("text") == "fail") throw std::runtime_error("cannot learn");
+    if (p.text("text") == "wait" && !gate.wait(p)) throw Canceled{};
+    const auto path = p.scratch() / "parrot.txt";
+    std::ofstream(path) << p.text("text");
+    return p.upload(path);
+  });
+  return model;
+}
+
+class TrainingTest : public ::testing::Test {
+ protected:
+  static ServerSettings training() {
+    ServerSettings settings;
+    settings.trains = true;
+    return settings;
+  }
+  ModelServer::Answer train(ModelServer& server, const std::string& id, const std::string& text) {
+    server.wait_for_health("READY");
+    return server.call("PUT", "/trainings/" + id, Json{{"input", {{"text", text}}}}.dump());
+  }
+  Weights seen_;
+  Gate gate_;  // Never opened.
+  Model model_ = parrot(&seen_, gate_);
+};
+
+TEST_F(TrainingTest, ATrainingReturnsItsWeightsAsAFile) {
+  ModelServer server(model_, training());
+  const auto answer = train(server, "t1", "hello");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body["status"], "succeeded");
+  EXPECT_EQ(answer.body["output"], "data:text/plain;base64,aGVsbG8=");
+  EXPECT_EQ(answer.body["logs"], "learning\n");
+  EXPECT_EQ(train(server, "t2", "fail").body["error"], "cannot learn");
+  EXPECT_EQ(train(server, "t3", "x").status, 422);
+  EXPECT_EQ(server.call("GET", "/").body["trainings_url"], "/trainings");
+}
+
+TEST_F(TrainingTest, ACanceledTrainingEndsAndTheNextOneRuns) {
+  ModelServer server(model_, training());
+  auto running = std::async(std::launch::async, [&] { return train(server, "t1", "wait"); });
+  server.wait_for_health("BUSY");
+  EXPECT_EQ(server.call("POST", "/trainings/t1/cancel").status, 200);
+  EXPECT_EQ(running.get().body["status"], "canceled");
+  EXPECT_EQ(train(server, "t2", "after").body["status"], "succeeded");
+}
+
+TEST_F(TrainingTest, OutsideOfTrainingModeTheRouteRunsTheModel) {
+  ModelServer server(model_);
+  EXPECT_EQ(train(server, "t1", "hello").body["output"], "untrained");
+}
+
+TEST_F(TrainingTest, SetupGetsTheWeightsOfTheVersion) {
+  {
+    ModelServer server(model_);
+    server.wait_for_health("READY");
+    EXPECT_FALSE(seen_.has_value());
+  }
+  ServerSettings settings;
+  settings.weights = "/src/weights";
+  {
+    ModelServer server(model_, settings);
+    server.wait_for_health("READY");
+    EXPECT_EQ(seen_, "/src/weights");
+  }
+  settings.weights = "data:text/plain;base64,aGVsbG8=";
+  ModelServer server(model_, settings);
+  server.wait_for_health("READY");
+  std::ifstream in(seen_.value());
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "hello");
+  std::filesystem::remove_all(seen_->parent_path());
+}
+
+TEST_F(TrainingTest, WeightsThatCannotBeFetchedFailTheSetup) {
+  ServerSettings settings;
+  settings.weights = "http://127.0.0.1:1/none";
+  ModelServer server(model_, settings);
+  const auto health = server.wait_for_health("SETUP_FAILED");
+  EXPECT_NE(health.text.find("the weights"), std::string::npos) << health.text;
+}
+
 }  // namespace
 }  // namespace mimeo::sdk

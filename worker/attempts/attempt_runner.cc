@@ -320,6 +320,7 @@ void AttemptRunner::offer(Attempt& attempt) {
   v1::Complete result = std::move(attempt.result);
   *result.mutable_id() = attempt.key.proto();
   result.set_instance_id(attempt.instance->id().str());
+  result.set_is_training(attempt.instance->is_training());
   result.set_queued_ms(result.queued_ms() + milliseconds(attempt.received_at, attempt.sent_at));
   attempt.grace.reset();
   attempt.run_limit.reset();

@@ -139,7 +139,10 @@ struct FakeCogServer::State {
                       std::string(head.headers.get("traceparent"))});
     }
     http::Response response = text_response(404, "not found");
-    if (head.path == "/health-check") {
+    const bool is_training = !head.segments.empty() && head.segments[0] == "trainings";
+    if (is_training && options.trainings != FakeTrainings::kWork) {
+      if (options.trainings == FakeTrainings::kBroken) response = text_response(500, "coroutine");
+    } else if (head.path == "/health-check") {
       response = health_response();
     } else if (head.path == "/openapi.json") {
       response = options.openapi.empty() ? text_response(503, R"({"error":"not available"})")

@@ -25,6 +25,13 @@
 
 namespace mimeo::worker::cog {
 
+// What /trainings does in a server that was started to train.
+enum class FakeTrainings : std::uint8_t {
+  kNone,    // 404: there is no trainer.
+  kBroken,  // 500, as in Cog 0.9 to 0.11, where /predictions trains.
+  kWork,
+};
+
 struct FakeCogOptions {
   Generation generation = Generation::kCoglet;
   std::string version = "0.23.1";
@@ -33,6 +40,7 @@ struct FakeCogOptions {
   int listening_fd = -1;   // A socket made elsewhere, in another network namespace.
   std::string health = "READY";
   int slots = 1;
+  FakeTrainings trainings = FakeTrainings::kNone;
   std::string setup_logs = "model loaded\n";
 };
 

@@ -109,6 +109,7 @@ class Instance {
   // Its result is stored, or not wanted: the shim, or we in its place, delete its files.
   void drop_result(AttemptKey key);
   [[nodiscard]] const std::shared_ptr<const FileFields>& fields() const { return fields_; }
+  [[nodiscard]] bool is_training() const { return wish_.is_training(); }
   [[nodiscard]] std::filesystem::path spool() const { return dir_.spool(); }
   // "http://127.0.0.1:4747", or empty when files cannot be served to the container.
   [[nodiscard]] std::string gateway() const;

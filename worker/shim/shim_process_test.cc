@@ -393,6 +393,40 @@ TEST(ShimProcess, DrivesPythonServersByWebhookWhateverOrderTheyComeIn) {
   EXPECT_EQ(daemon.until_result("p2").outcome(), v1::OUTCOME_CANCELED);
 }
 
+// A training is told from a prediction by its route alone.
+void expect_training(FakeCogOptions options, const std::string& route) {
+  SCOPED_TRACE(route);
+  Instance instance(std::move(options));
+  instance.config.set_is_training(true);
+  FakeDaemon daemon(instance.shim().socket_path());
+  daemon.until_health(ShimState::HEALTH_READY);
+  daemon.start("t1", R"({"do":"upload","name":"w.bin","text":"learned"})");
+  const v1::Complete result = daemon.until_result("t1");
+  EXPECT_EQ(result.outcome(), v1::OUTCOME_SUCCEEDED) << result.error();
+  EXPECT_NE(result.output().find("mimeo-file:"), std::string::npos) << result.output();
+  daemon.start("t2", R"({"do":"wait"})");
+  daemon.until("it runs", [&] { return daemon.has("t2", Event::KIND_LOG); });
+  daemon.cancel("t2");
+  EXPECT_EQ(daemon.until_result("t2").outcome(), v1::OUTCOME_CANCELED);
+  EXPECT_EQ(instance.server->cancels(), 1);
+  daemon.start("t3", R"({"do":"fail"})");
+  EXPECT_EQ(daemon.until_result("t3").error(), "ValueError: boom");
+  EXPECT_EQ(instance.server->runs(), 3);
+  EXPECT_GE(instance.server->count("PUT " + route + "/"), 3);
+  EXPECT_GE(instance.server->count("POST " + route + "/"), 1) << "the cancel";
+}
+
+TEST(ShimProcess, TrainsWhereEachGenerationOfServersDoesIt) {
+  FakeCogOptions newest = coglet();
+  newest.trainings = cog::FakeTrainings::kWork;
+  expect_training(newest, "/trainings");
+  FakeCogOptions python = other(Generation::kPython);
+  python.trainings = cog::FakeTrainings::kWork;
+  expect_training(python, "/trainings");
+  python.trainings = cog::FakeTrainings::kBroken;
+  expect_training(python, "/predictions");
+}
+
 TEST(ShimProcess, DrivesTheGoRuntime) {
   Instance instance(other(Generation::kGo));
   FakeDaemon daemon(instance.shim().socket_path());

@@ -281,6 +281,10 @@ void MemoryStore::refresh_latest(ModelId id) {
 
 Result<Version> MemoryStore::put_version(const Version& version) {
   const std::scoped_lock lock(mutex_);
+  return put_version_locked(version);
+}
+
+Result<Version> MemoryStore::put_version_locked(const Version& version) {
   const auto model = models_.find(version.model);
   if (model == models_.end() || model->second.is_deleted) return no_such("model");
   const auto found = versions_.find(version.id);

@@ -40,15 +40,20 @@ Target MemoryStore::make_target(Target target) {
 
 Result<Target> MemoryStore::ensure_version_pool(VersionId version, std::string_view sku,
                                                 std::int32_t max_instances) {
+  return ensure_pool(TargetKind::kVersionPool, version, sku, max_instances);
+}
+
+Result<Target> MemoryStore::ensure_pool(TargetKind kind, VersionId version, std::string_view sku,
+                                        std::int32_t max_instances) {
   const std::scoped_lock lock(mutex_);
   if (!versions_.contains(version)) return absl::NotFoundError("no such version");
   for (const auto& [id, target] : targets_) {
-    if (target.kind == TargetKind::kVersionPool && target.version == version && target.sku == sku) {
+    if (target.kind == kind && target.version == version && target.sku == sku) {
       return target;
     }
   }
   Target target;
-  target.kind = TargetKind::kVersionPool;
+  target.kind = kind;
   target.version = version;
   target.sku = sku;
   target.max_instances = max_instances;

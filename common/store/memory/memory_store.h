@@ -13,6 +13,7 @@
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/trainings.h"
 
 namespace mimeo::store {
 
@@ -23,6 +24,7 @@ class MemoryStore final : public PredictionStore,
                           public CatalogStore,
                           public FleetStore,
                           public OutboxStore,
+                          public TrainingStore,
                           public MaintenanceStore {
  public:
   // `clock` must outlive the store.
@@ -113,6 +115,11 @@ class MemoryStore final : public PredictionStore,
   Status remove_deliveries(std::span<const std::int64_t> ids) override;
   Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
 
+  // TrainingStore
+  Result<Target> ensure_training_pool(VersionId version, std::string_view sku,
+                                      std::int32_t max_instances) override;
+  Result<FinishOutcome> finish_with_version(const Finish& finish, const Version& version) override;
+
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;
   Status ping() override;
@@ -167,6 +174,9 @@ class MemoryStore final : public PredictionStore,
   void touch_target(TargetId id);
   void touch_targets_of(VersionId version);
   Target make_target(Target target);
+  Result<Target> ensure_pool(TargetKind kind, VersionId version, std::string_view sku,
+                             std::int32_t max_instances);
+  Result<Version> put_version_locked(const Version& version);
   [[nodiscard]] Hardware hardware_of(const std::string& sku) const;
   [[nodiscard]] RunnableTarget runnable(const Target& target) const;
   [[nodiscard]] Deployment shown(const DeploymentRecord& record) const;

@@ -5,6 +5,7 @@
 
 #include "common/store/postgres/catalog_rows.h"
 #include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_catalog.h"
 #include "common/store/text.h"
@@ -268,23 +269,29 @@ Status PostgresStore::delete_model(ModelId id) {
   });
 }
 
+Status put_version_in(Connection& connection, pqxx::transaction_base& transaction,
+                      const Version& version) {
+  if (connection.run_in(transaction, kLockModel, version.model).empty()) {
+    return absl::NotFoundError("no such model");
+  }
+  const pqxx::result changed = connection.run_in(
+      transaction, kPutVersion, sql_version(version.id), version.model,
+      static_cast<int>(version.state), sanitize_text(version.refusal), version.repository,
+      version.image_digest, version.image_bytes, sanitize_text(version.cog_version),
+      sanitize_text(version.openapi_schema), sanitize_text(version.config), version.needs_gpu,
+      version.concurrency, sanitize_text(version.pushed_by), sql_time(version.created_at));
+  if (changed.affected_rows() > 0) {
+    connection.run_in(transaction, kRefreshLatest, version.model);
+    connection.run_in(transaction, kTouchTargetsOfVersion, sql_version(version.id));
+  }
+  return absl::OkStatus();
+}
+
 Result<Version> PostgresStore::put_version(const Version& version) {
   using Answer = Result<Version>;
   return pool_->with("storing a version", [&](Connection& connection) -> Answer {
     pqxx::work transaction(connection.raw());
-    if (connection.run_in(transaction, kLockModel, version.model).empty()) {
-      return absl::NotFoundError("no such model");
-    }
-    const pqxx::result changed = connection.run_in(
-        transaction, kPutVersion, sql_version(version.id), version.model,
-        static_cast<int>(version.state), sanitize_text(version.refusal), version.repository,
-        version.image_digest, version.image_bytes, sanitize_text(version.cog_version),
-        sanitize_text(version.openapi_schema), sanitize_text(version.config), version.needs_gpu,
-        version.concurrency, sanitize_text(version.pushed_by), sql_time(version.created_at));
-    if (changed.affected_rows() > 0) {
-      connection.run_in(transaction, kRefreshLatest, version.model);
-      connection.run_in(transaction, kTouchTargetsOfVersion, sql_version(version.id));
-    }
+    MIMEO_RETURN_IF_ERROR(put_version_in(connection, transaction, version));
     auto stored = only(connection.run_in(transaction, kGetVersion, sql_version(version.id), 0),
                        read_version, "no such version");
     transaction.commit();

@@ -113,7 +113,8 @@ Result<Target> PostgresStore::ensure_version_pool(VersionId version, std::string
     const std::string hardware = sanitize_text(sku);
     pqxx::result rows = connection.run(kFindPool, key, hardware);
     if (rows.empty()) {
-      connection.run(kMakePool, key, hardware, max_instances);
+      connection.run(kMakePool, key, hardware, max_instances,
+                     static_cast<int>(TargetKind::kVersionPool));
       rows = connection.run(kFindPool, key, hardware);
     }
     if (rows.empty()) return no_such("version");

@@ -5,6 +5,7 @@
 #include "common/store/postgres/batch.h"
 #include "common/store/postgres/codec.h"
 #include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_predictions.h"
 
@@ -125,7 +126,23 @@ pqxx::result run_assign(Connection& connection, const Fence& fence,
                         batch[round.back()].id.hex());
 }
 
-pqxx::result run_finish(Connection& connection, std::span<const Finish> batch, const Round& round) {
+// What statements run on: a Connection (each by itself) or one of its transactions.
+class InTransaction {
+ public:
+  InTransaction(Connection& connection, pqxx::transaction_base& transaction)
+      : connection_(connection), transaction_(transaction) {}
+  template <class... Params>
+  pqxx::result run(const Statement& statement, Params&&... params) {
+    return connection_.run_in(transaction_, statement, std::forward<Params>(params)...);
+  }
+
+ private:
+  Connection& connection_;
+  pqxx::transaction_base& transaction_;
+};
+
+template <class Runner>
+pqxx::result run_finish(Runner& connection, std::span<const Finish> batch, const Round& round) {
   SqlArray id, attempt, expected, status, error, started, completed, output, logs, metrics,
       instance, billed;
   for (const std::size_t index : round) {
@@ -154,7 +171,8 @@ pqxx::result run_finish(Connection& connection, std::span<const Finish> batch, c
 
 // The outcome of those that changed nothing. A new statement, because the winner of a race may have
 // committed after the snapshot of the first one.
-void explain_unfinished(Connection& connection, std::span<const Finish> batch, const Round& lost,
+template <class Runner>
+void explain_unfinished(Runner& connection, std::span<const Finish> batch, const Round& lost,
                         std::vector<FinishOutcome>& answers) {
   SqlArray ids;
   for (const std::size_t index : lost) ids.add(batch[index].id);
@@ -176,7 +194,8 @@ void explain_unfinished(Connection& connection, std::span<const Finish> batch, c
   }
 }
 
-void finish_round(Connection& connection, std::span<const Finish> batch, const Round& round,
+template <class Runner>
+void finish_round(Runner& connection, std::span<const Finish> batch, const Round& round,
                   std::vector<FinishOutcome>& answers) {
   for (const pqxx::row& row : run_finish(connection, batch, round)) {
     const std::size_t index = index_of(batch, round, RowReader(row).uuid());
@@ -251,6 +270,14 @@ Result<std::vector<FinishOutcome>> PostgresStore::finish(std::span<const Finish>
     for (const Round& round : rounds_of(batch)) finish_round(connection, batch, round, answers);
     return Result<std::vector<FinishOutcome>>(std::move(answers));
   });
+}
+
+FinishOutcome finish_in(Connection& connection, pqxx::transaction_base& transaction,
+                        const Finish& finish) {
+  InTransaction runner(connection, transaction);
+  std::vector<FinishOutcome> answers(1, FinishOutcome::kUnknown);
+  finish_round(runner, std::span(&finish, 1), Round{0}, answers);
+  return answers.front();
 }
 
 Result<std::vector<bool>> PostgresStore::requeue(const Fence& fence,

@@ -13,6 +13,7 @@
 #include "common/store/outbox.h"
 #include "common/store/postgres/postgres_options.h"
 #include "common/store/predictions.h"
+#include "common/store/trainings.h"
 
 namespace mimeo::store {
 
@@ -27,6 +28,7 @@ class PostgresStore final : public PredictionStore,
                             public FleetStore,
                             public FilesStore,
                             public OutboxStore,
+                            public TrainingStore,
                             public MaintenanceStore {
  public:
   explicit PostgresStore(PostgresOptions options);
@@ -124,6 +126,11 @@ class PostgresStore final : public PredictionStore,
                                                  std::chrono::milliseconds lease) override;
   Status remove_deliveries(std::span<const std::int64_t> ids) override;
   Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+
+  // TrainingStore
+  Result<Target> ensure_training_pool(VersionId version, std::string_view sku,
+                                      std::int32_t max_instances) override;
+  Result<FinishOutcome> finish_with_version(const Finish& finish, const Version& version) override;
 
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;

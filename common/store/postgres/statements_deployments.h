@@ -35,10 +35,15 @@ inline constexpr Statement kFindPool{
     "targets_find_pool", "SELECT " MIMEO_TARGET_COLUMNS
                          " FROM targets AS t"
                          " WHERE t.kind = 1 AND t.version_id = $1::bytea AND t.sku = $2::text"};
+inline constexpr Statement kFindTrainingPool{"targets_find_training_pool",
+                                             "SELECT " MIMEO_TARGET_COLUMNS
+                                             " FROM targets AS t WHERE t.kind = 2"
+                                             " AND t.version_id = $1::bytea AND t.sku = $2::text"};
 
+// $4 the kind: 1 or 2.
 inline constexpr Statement kMakePool{"targets_make_pool", R"sql(
 INSERT INTO targets (kind, version_id, sku, cell_id, min_instances, max_instances, config_seq)
-SELECT 1, v.id, $2::text, COALESCE((
+SELECT $4::smallint, v.id, $2::text, COALESCE((
     SELECT c.cell_id FROM cells AS c
     ORDER BY (SELECT count(*) FROM targets AS t WHERE t.cell_id = c.cell_id), c.cell_id LIMIT 1), 1),
   0, $3::int, next_config_seq()

@@ -85,10 +85,11 @@ class ApiTest : public CoreTest {
     if (server_) loop_.run(server_->stop(std::chrono::seconds(5)));
     server_.reset();
     settings_.external_url = "https://mimeo.example";
-    api_ = std::make_unique<Api>(loop_.executor(),
-                                 ApiParts{store_, store_, files_, *blobs_, *plane_->intake,
-                                          *plane_->hub, plane_->scheduler, pool_, clock_, random_},
-                                 settings_);
+    api_ = std::make_unique<Api>(
+        loop_.executor(),
+        ApiParts{store_, store_, files_, *blobs_, *plane_->intake, *plane_->hub, plane_->scheduler,
+                 pool_, clock_, random_, has_registry_ ? &store_ : nullptr},
+        settings_);
     router_ = std::make_unique<Router>();
     router_->add(api_routes(*api_));
     authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
@@ -206,6 +207,7 @@ class ApiTest : public CoreTest {
     return found;
   }
 
+  bool has_registry_ = true;  // A test may change it before start().
   ApiSettings settings_;
   RateLimits limits_;
   store::Account stranger_;

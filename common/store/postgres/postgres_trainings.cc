@@ -1,0 +1,45 @@
+#include <pqxx/transaction>
+
+#include "common/store/postgres/catalog_rows.h"
+#include "common/store/postgres/codec.h"
+#include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/in_transaction.h"
+#include "common/store/postgres/postgres_store.h"
+#include "common/store/postgres/statements_deployments.h"
+#include "common/store/text.h"
+
+namespace mimeo::store {
+
+Result<Target> PostgresStore::ensure_training_pool(VersionId version, std::string_view sku,
+                                                   std::int32_t max_instances) {
+  using Answer = Result<Target>;
+  return pool_->with("making a training pool", [&](Connection& connection) -> Answer {
+    const std::string key = sql_version(version);
+    const std::string hardware = sanitize_text(sku);
+    pqxx::result rows = connection.run(kFindTrainingPool, key, hardware);
+    if (rows.empty()) {
+      connection.run(kMakePool, key, hardware, max_instances,
+                     static_cast<int>(TargetKind::kTraining));
+      rows = connection.run(kFindTrainingPool, key, hardware);
+    }
+    if (rows.empty()) return absl::NotFoundError("no such version");
+    const pqxx::row row = rows[0];
+    RowReader reader(row);
+    return read_target(reader);
+  });
+}
+
+Result<FinishOutcome> PostgresStore::finish_with_version(const Finish& finish,
+                                                         const Version& version) {
+  using Answer = Result<FinishOutcome>;
+  return pool_->with("finishing a training", [&](Connection& connection) -> Answer {
+    pqxx::work transaction(connection.raw());
+    const FinishOutcome outcome = finish_in(connection, transaction, finish);
+    if (outcome != FinishOutcome::kCommitted) return outcome;
+    MIMEO_RETURN_IF_ERROR(put_version_in(connection, transaction, version));
+    transaction.commit();
+    return outcome;
+  });
+}
+
+}  // namespace mimeo::store
