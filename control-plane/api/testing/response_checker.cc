@@ -127,9 +127,11 @@ std::vector<std::string> ResponseChecker::check(std::string_view method, std::st
 
 void ResponseChecker::check_headers(const Json& described, const std::string& place,
                                     const http::Headers& headers, Problems& out) {
-  for (const auto& [name, value] : described.value("headers", Json::object()).items()) {
-    std::string where = place + "/headers/" + name;
-    const Json& header = resolve(value, where);
+  const Json expected = described.value("headers", Json::object());
+  for (const auto& [name, value] : expected.items()) {
+    const std::string where = place + "/headers/" + name;
+    std::string component;
+    const Json& header = resolve(value, component);
     const auto given = headers.find(name);
     if (!given && header.value("required", false)) out.push_back(where + ": it is missing");
     if (!given || !header.contains("schema")) continue;
