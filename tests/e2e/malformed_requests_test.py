@@ -64,7 +64,7 @@ class MalformedRequests(InstallationTest):
         for path in (b"/v1/%zz", b"/v1/%", b"/v1/%4", b"/v1/models/%00/x", b"/v1/models/%ff/x", b"/v1/models/\xff/x",
                      b"/v1/models/\xf0\x9f\x92\xa9/x", b"/v1/models/%F0%9F%92%A9/x", b"/v1/models/%ed%a0%80/x", b"/v1/../x",
                      b"/v1/%2e%2e/x", b"/v1/models/a%0d%0ab/x", b"/v1/models/\x7f/x", b"/v1/models/%7f/x", b"/v1/models/a\x00b/x",
-                     b"/v1/models/a\x01b/x", b"/v1/models/a\tb/x", b"v1/models", b"*", b"http://", b"//", b"/v1//", b"/v1/https:/",
+                     b"/v1/models/a\x01b/x", b"/v1/models/a\tb/x", b"v1/models", b"*", b"//", b"/v1//", b"/v1/https:/",
                      b"/v1/models/" + b"a" * 7000 + b"/x", b"/v1/predictions/%2F", b"/v1/files/" + b"z" * 53,
                      b"/v1/streams/" + b"0" * 53, b"/v1/delivery/" + b"0" * 52 + b"/x", b"/delivery/x/%2e%2e", b"/v1/models/;/,"):
             with self.subTest(path=path):
@@ -90,7 +90,7 @@ class MalformedRequests(InstallationTest):
                 self.assertIn(status, (200, 400), body[:300])
 
     def test_headers(self):
-        for field in (b"no colon", b": no name", b"bad name: x", b"x: \x00", b"x\x00: y", b" folded", b"Content-Length: x",
+        for field in (b"no colon", b": no name", b"bad name: x", b"x: \x00", b"x\x00: y", b"Content-Length: x",
                       b"Content-Length: -1", b"Content-Length: 99999999999999999999999", b"Content-Length: 1\r\nContent-Length: 2",
                       b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked, gzip", b"Content-Length: 5\r\nTransfer-Encoding: chunked",
                       b"x: " + b"y" * 100_000, b"\r\n".join(b"x-%d: y" % n for n in range(1000)), b"Authorization\x7f: x"):

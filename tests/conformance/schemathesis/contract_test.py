@@ -5,17 +5,21 @@ deletes things there.
 MIMEO_CONTRACT_EXAMPLES (cases for each operation) and MIMEO_CONTRACT_SECONDS (limit for each mode) make it longer.
 """
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
-import urllib.error
 import urllib.request
+import zlib
 
 import openapi_spec_validator
 
@@ -52,6 +56,24 @@ def finished(prediction):
     return prediction
 
 
+def link_of(file):
+    """Query parameters that open a file, as its owner can sign them."""
+    secret = call("GET", "/v1/webhooks/default/secret")["key"]
+    expiry = int(time.time()) + 3600
+    key = hmac.digest(secret.encode(), b"file links", hashlib.sha256)
+    signature = hmac.digest(key, f"{OWNER} {file} {expiry}".encode(), hashlib.sha256)
+    return {"owner": OWNER, "expiry": expiry, "signature": base64.b64encode(signature).decode()}
+
+
+def picture():
+    """A PNG of one pixel, as a data URI."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) +
+           chunk(b"IDAT", zlib.compress((b"\0" + bytes(24)) * 8)) + chunk(b"IEND", b""))
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
 def make_things(mark):
     """Values for path parameters, by the beginning of the path."""
     version = call("GET", f"/v1/models/{OWNER}/hello")["latest_version"]["id"]
@@ -65,6 +87,8 @@ def make_things(mark):
     runs = [call("POST", f"/v1/models/{OWNER}/hello/predictions", {"input": {"text": str(n)}}) for n in range(4)]
     streamed = finished(call("POST", f"/v1/models/{OWNER}/stream-text/predictions",
                              {"input": {"text": "a b", "delay_ms": 1}}))
+    drawn = finished(call("POST", f"/v1/models/{OWNER}/edges/predictions", {"input": {"image": picture()}}))
+    token, filename = drawn["output"].split("/delivery/", 1)[1].split("/")
     hello = {"owner": OWNER, "name": "hello"}
     own = [{"owner": OWNER, "name": f"contract-{mark}-{n}"} for n in range(4)]
     stream = streamed["urls"]["stream"].rsplit("/", 1)[1]
@@ -77,6 +101,7 @@ def make_things(mark):
         "/deployments/": own,
         "/files/": [{"id": make_file(f"{n}.txt")} for n in range(6)],
         "/streams/": [{"token": stream}],
+        "/delivery/": [{"token": token, "filename": filename}],
         "/collections/": [{"slug": "none"}],
     }
 
@@ -104,9 +129,17 @@ class Contract(unittest.TestCase):
             "--phases", "examples,coverage,fuzzing", "-n", EXAMPLES, "--max-time", SECONDS, "--seed", SEED,
             "--workers", "2", "--continue-on-failure", "--no-shrink", "--suppress-health-check", "all",
             "--request-retries", "0", "--warnings", "off", "-c", ",".join(CHECKS + more_checks)]
+        things = make_things(mark)
+        version = things["/models/{owner}/{name}/versions/"][0]["id"]
+        bodies = {"/predictions": {"version": version, "input": {"text": "described"}, "webhook": None},
+                  "/deployments": {"model": f"{OWNER}/hello", "version": version, "hardware": "cpu", "min_instances": 0,
+                                   "max_instances": 0},
+                  "/models": {"owner": OWNER, "hardware": "cpu"}}
         ran = subprocess.run(command, text=True, capture_output=True, cwd=pathlib.Path(__file__).parent, check=False, env={
             **os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent),
-            "MIMEO_CONTRACT_THINGS": json.dumps(make_things(mark)), "NO_COLOR": "1", "COLUMNS": "160"})
+            "MIMEO_CONTRACT_THINGS": json.dumps(things), "MIMEO_CONTRACT_BODIES": json.dumps(bodies),
+            "MIMEO_CONTRACT_LINKS": json.dumps({one["id"]: link_of(one["id"]) for one in things["/files/"]}),
+            "NO_COLOR": "1", "COLUMNS": "160"})
         self.assertEqual(ran.returncode, 0, ran.stdout[-40_000:] + ran.stderr[-4000:])
         cases = re.search(r"(\d+) generated", ran.stdout)
         self.assertTrue(cases and int(cases[1]) > 300, ran.stdout[-3000:])
