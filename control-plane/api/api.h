@@ -23,6 +23,7 @@
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
+#include "control-plane/openapi/document.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/scheduler_client.h"
 
@@ -65,6 +66,7 @@ class Api {
       : parts(given),
         settings(std::move(chosen)),
         urls(settings.external_url),
+        description(openapi_document(settings.external_url)),
         ids(parts.clock, parts.random),
         reader(parts.catalog, parts.pool, parts.clock),
         tasks(std::move(executor)) {}
@@ -72,6 +74,8 @@ class Api {
   const ApiParts parts;
   const ApiSettings settings;
   const Urls urls;
+  const Result<OpenApiDocument>
+      description;  // Not OK only when the fragments contradict each other.
   IdGenerator ids;
   CatalogReader reader;
   TaskGroup tasks;  // Last: its tasks use everything above.

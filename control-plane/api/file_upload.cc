@@ -2,14 +2,13 @@
 // parts are matched by their names only.
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "common/store/text.h"
+#include "control-plane/api/file_metadata.h"
 #include "control-plane/api/resources.h"
 #include "control-plane/http/json_codec.h"
-#include "control-plane/http/json_text.h"
 #include "control-plane/http/multipart.h"
 #include "control-plane/http/problem.h"
 #include "control-plane/strings.h"
@@ -34,7 +33,7 @@ class Upload final : public PartSink {
     MIMEO_RETURN_IF_ERROR(parser_.finish());
     if (writer_ == nullptr) return absl::InvalidArgumentError("the part \"content\" is missing");
     MIMEO_RETURN_IF_ERROR(take_names());
-    MIMEO_RETURN_IF_ERROR(take_metadata());
+    file_.metadata = metadata_.json();
     MIMEO_ASSIGN_OR_RETURN(const blobs::BlobInfo info, writer_->commit());
     file_.size_bytes = static_cast<std::int64_t>(info.size_bytes);
     file_.sha256_hex = info.sha256_hex;
@@ -73,8 +72,8 @@ class Upload final : public PartSink {
     if (is_content_) return absl::OkStatus();
     if (field_name_ == "filename") name_field_ = field_;
     if (field_name_ == "type") type_field_ = field_;
-    if (field_name_ == "metadata") metadata_text_ = field_;
-    if (field_name_.starts_with("metadata[")) add_metadata(field_name_, field_);
+    if (field_name_ == "metadata") return metadata_.set_text(field_);
+    if (field_name_.starts_with("metadata[")) return metadata_.add_field(field_name_, field_);
     return absl::OkStatus();
   }
 
@@ -94,32 +93,6 @@ class Upload final : public PartSink {
     return absl::OkStatus();
   }
 
-  Status take_metadata() {
-    nlohmann::json metadata = nlohmann::json::object();
-    if (metadata_text_ && metadata_text_->find_first_not_of(" \t\r\n") != std::string::npos) {
-      MIMEO_ASSIGN_OR_RETURN(metadata, parse_json(*metadata_text_));
-      if (metadata.is_null()) metadata = nlohmann::json::object();
-      if (!metadata.is_object()) {
-        return absl::InvalidArgumentError("metadata must be a JSON object");
-      }
-    }
-    metadata.update(metadata_fields_);
-    file_.metadata = metadata.dump();
-    return absl::OkStatus();
-  }
-
-  // "metadata[key]" or "metadata[key][inner]".
-  void add_metadata(std::string_view name, const std::string& value) {
-    name.remove_prefix(std::string_view("metadata[").size());
-    (void)consume_suffix(&name, "]");
-    nlohmann::json* at = &metadata_fields_;
-    for (const std::string_view key : split(name, "][")) {
-      if (!at->is_object()) *at = nlohmann::json::object();
-      at = &(*at)[store::sanitize_text(key)];
-    }
-    *at = store::sanitize_text(value);
-  }
-
   blobs::BlobStore& blobs_;
   store::File file_;
   const std::uint64_t limit_;
@@ -132,9 +105,9 @@ class Upload final : public PartSink {
   std::unique_ptr<blobs::BlobWriter> writer_;
   std::uint64_t size_ = 0;
   bool is_too_large_ = false;
-  std::optional<std::string> part_name_, name_field_, type_field_, metadata_text_;
+  std::optional<std::string> part_name_, name_field_, type_field_;
   std::string part_type_;
-  nlohmann::json metadata_fields_ = nlohmann::json::object();
+  FileMetadata metadata_;
   MultipartParser parser_;
 };
 

@@ -19,6 +19,9 @@ using ExchangeAnswer = boost::asio::awaitable<Result<std::optional<http::Respons
 Answer get_account(Api& api, Call& call);
 Answer get_webhook_secret(Api& api, Call& call);
 
+// description.cc
+Answer get_openapi(Api& api, Call& call);
+
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);
 

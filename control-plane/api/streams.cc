@@ -12,6 +12,7 @@
 
 #include "common/http/event_stream.h"
 #include "control-plane/api/resources.h"
+#include "control-plane/http/event_position.h"
 #include "control-plane/http/json_writer.h"
 #include "control-plane/http/problem.h"
 #include "control-plane/strings.h"
@@ -40,15 +41,6 @@ http::Headers stream_headers() {
 std::string event_data(const json& output) {
   if (output.is_string()) return output.get<std::string>();
   return output.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// Where the client is: the number of the next event that it lacks.
-std::uint64_t first_wanted(const http::RequestHead& head) {
-  const std::string_view id = head.headers.get("Last-Event-ID");
-  const std::size_t colon = id.find(':');
-  if (colon == std::string_view::npos) return 0;
-  const auto last = parse_number<std::uint64_t>(id.substr(colon + 1));
-  return last ? *last + 1 : 0;
 }
 
 // Formats the events of one stream, in order, leaving out what the client has.
@@ -203,7 +195,7 @@ ExchangeAnswer stream_prediction(Api& api, Call& call, http::Exchange& exchange)
   };
   MIMEO_CO_ASSIGN_OR_RETURN(const store::PredictionView view,
                             co_await api.parts.pool.run(std::move(read)));
-  const std::uint64_t wanted = first_wanted(*call.head);
+  const std::uint64_t wanted = first_wanted_event(call.head->headers.get("Last-Event-ID"));
   if (is_terminal(view.status)) co_return co_await replay(view, exchange, wanted);
   StreamSession session(api, exchange, token->prediction, wanted);
   co_await session.run();

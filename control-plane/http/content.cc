@@ -52,15 +52,6 @@ std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
-bool names_etag(std::string_view list, std::string_view etag) {
-  for (std::string_view item : split(list, ",")) {
-    item = trimmed(item);
-    (void)consume_prefix(&item, "W/");
-    if (item == "*" || item == concat("\"", etag, "\"")) return true;
-  }
-  return false;
-}
-
 struct Plan {
   http::Response response;
   ByteRange range;  // Empty: no body.
@@ -115,6 +106,15 @@ boost::asio::awaitable<Result<std::string>> read_piece(BlockingPool* pool,
 }
 
 }  // namespace
+
+bool names_etag(std::string_view list, std::string_view etag) {
+  for (std::string_view item : split(list, ",")) {
+    item = trimmed(item);
+    (void)consume_prefix(&item, "W/");
+    if (item == "*" || item == concat("\"", etag, "\"")) return true;
+  }
+  return false;
+}
 
 RangeAnswer parse_range(std::string_view header, std::uint64_t size) {
   constexpr RangeAnswer kIgnored;

@@ -41,6 +41,10 @@ struct RangeAnswer {
 // RFC 9110 section 14. Several ranges at once are answered with the whole.
 [[nodiscard]] RangeAnswer parse_range(std::string_view header, std::uint64_t size);
 
+// Whether a list of entity tags (If-None-Match) names this one, given without quotes. Weak tags
+// count.
+[[nodiscard]] bool names_etag(std::string_view list, std::string_view etag);
+
 // By the extension of its name; "application/octet-stream" for what is not known.
 [[nodiscard]] std::string_view content_type_of(std::string_view filename);
 

@@ -118,6 +118,7 @@ boost::asio::awaitable<Result<std::optional<http::Response>>> Middleware::checke
     if (absl::IsResourceExhausted(body.status())) {
       co_return problem::body_too_large(match.route->max_body.count);
     }
+    if (absl::IsInvalidArgument(body.status())) co_return body.status();  // Malformed chunks.
     co_return problem::request_timeout();
   }
   call.body = *std::move(body);

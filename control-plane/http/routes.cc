@@ -25,6 +25,9 @@ std::vector<Route> api_routes(Api& api) {
   constexpr Cors kOpen = Cors::kAnyOrigin;
   // clang-format off
   return {
+    // Anybody's: tokens are not looked at.
+    {"GET",    "/openapi.json",                              call(get_openapi), kLinkOnly, kNone, kBody, kOpen},
+
     {"POST",   "/predictions",                               call(create_prediction), kToken, kCreatePrediction, kInput, kOff},
     {"GET",    "/predictions",                               call(list_predictions), kToken, kOther, kBody, kOff},
     {"GET",    "/predictions/{id}",                          call(get_prediction), kToken, kReadPrediction, kBody, kOff},

@@ -19,6 +19,8 @@ from mimeo_local.api import Api  # noqa: E402
 from mimeo_local.console import Console, StackError  # noqa: E402
 from mimeo_local.layout import Layout  # noqa: E402
 from mimeo_local.stack import Stack  # noqa: E402
+sys.path.insert(0, str(CHECKOUT / "tests" / "support"))
+import openapi_check  # noqa: E402
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
 
@@ -52,13 +54,15 @@ def striped_png(width=16, height=16):
 
 
 class InstallationTest(unittest.TestCase):
-    """Base of all: self.stack, self.api, self.owner, and helpers in the words of the API."""
+    """Base of all: self.stack, self.api, self.owner, and helpers in the words of the API. Every answer that comes
+    through Api is held against the API's description."""
 
     @classmethod
     def setUpClass(cls):
         cls.stack = open_stack()
         cls.owner = cls.stack.layout.data["owner"]
         cls.api = cls.stack.api
+        openapi_check.install(Api, cls.api)
 
     # -- API ------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 // The whole API over a real listener on loopback, with the core of a control plane behind it, a
-// store in memory and a scheduler that the test plays. Requests go through a real client.
+// store in memory and a scheduler that the test plays. Requests go through a real client, and every
+// response is held against the API's description: a test fails on one that is not described.
 
 #pragma once
 
@@ -20,6 +21,7 @@
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
 #include "control-plane/api/api.h"
+#include "control-plane/api/testing/response_checker.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
 
@@ -158,13 +160,26 @@ class ApiTest : public CoreTest {
     auto connection = co_await http::ClientConnection::connect_tcp("127.0.0.1", server_->port(),
                                                                    std::chrono::seconds(10));
     if (!connection.ok()) throw std::runtime_error(connection.status().ToString());
+    const std::string sent_method = request.method;
+    const std::string sent_target = request.target;
     Result<http::Response> response = co_await (*connection)->request(std::move(request));
     if (!response.ok()) throw std::runtime_error(response.status().ToString());
+    expect_described(sent_method, sent_target, *response);
     Reply reply;
     reply.status = response->status;
     reply.headers = std::move(response->headers);
     reply.body = std::move(response->body);
     co_return reply;
+  }
+  void expect_described(const std::string& method, const std::string& target,
+                        const http::Response& response) {
+    if (checker_ == nullptr) {
+      ASSERT_TRUE(api_->description.ok()) << api_->description.status();
+      checker_ = std::make_unique<ResponseChecker>(nlohmann::json::parse(api_->description->text));
+    }
+    for (const std::string& problem : checker_->check(method, target, response)) {
+      ADD_FAILURE() << problem;
+    }
   }
   std::future<Reply> send(std::string method, std::string target, std::string body = "",
                           Fields fields = {}) {
@@ -224,6 +239,7 @@ class ApiTest : public CoreTest {
   std::unique_ptr<RateLimiter> limiter_;
   std::unique_ptr<Middleware> middleware_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<ResponseChecker> checker_;  // Made with the first response.
 
  private:
   static std::string random_name() {

@@ -6,6 +6,8 @@ import urllib.parse
 
 
 class Api:
+    observer = None  # Of tests: is shown (method, path, status, headers, body) of every answer.
+
     def __init__(self, base_url, token):
         self.url = urllib.parse.urlsplit(base_url)
         self.token = token
@@ -25,6 +27,8 @@ class Api:
             text = answer.read()
         finally:
             connection.close()
+        if Api.observer is not None:
+            Api.observer(method, path, answer.status, answer.headers, text)
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:
