@@ -13,6 +13,7 @@ from .console import StackError
 from .process import ManagedProcess, replace_file
 
 CPU_OVERCOMMIT = 8
+UNLIMITED = ("--rate-create-per-minute", "0", "--rate-read-per-minute", "0", "--rate-other-per-minute", "0")
 
 
 def http_get(port, path, timeout=2, context=None):
@@ -49,7 +50,7 @@ class ControlPlane:
                 "--http-listen", f"127.0.0.1:{layout.ports['http']}", *tls,
                 "--external-url", layout.base_url,
                 "--grpc-listen", layout.socket("hub"),
-                "--rate-create-per-minute", "0", "--rate-read-per-minute", "0", "--rate-other-per-minute", "0",
+                *layout.data.get("rate_flags", UNLIMITED),
                 *layout.data.get("control_plane_flags", [])])
         if wait:
             context = layout.tls_context()
