@@ -4,6 +4,9 @@ command that changes its name is changed in one place.
 An installation whose `mimeo` lacks a command raises NotRun: the row is then reported as not run.
 """
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import subprocess
@@ -49,6 +52,15 @@ def sql(site, statement):
     if result.returncode != 0:
         raise RuntimeError(f"psql: {result.stderr.strip()}")
     return result.stdout.strip()
+
+
+# -- files ----------------------------------------------------------------------------------------------
+
+
+def sign_file_link(webhook_secret, owner, id, expiry):
+    """The signature of a link to an uploaded file. Its secret is derived from the webhook secret."""
+    secret = hmac.new(webhook_secret.encode(), b"file links", hashlib.sha256).digest()
+    return base64.b64encode(hmac.new(secret, f"{owner} {id} {expiry}".encode(), hashlib.sha256).digest()).decode()
 
 
 # -- commands that the rows of unfinished features need -------------------------------------------------

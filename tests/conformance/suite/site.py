@@ -10,6 +10,8 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import urllib.parse
 
@@ -55,6 +57,7 @@ class Site:
         self.main = Stack(Layout(CHECKOUT, self.folder / "main", build).load(), console)
         self.strict = Stack(Layout(CHECKOUT, self.folder / "strict", build).load(), console)
         self.program = pathlib.Path(build).resolve() / "tests" / "conformance" / "model" / "conformance-model"
+        self.stripped = self.folder / "conformance-model"  # Each image is made of it: without debug information.
         self.proxy = None
 
     # -- making -----------------------------------------------------------------------------------------
@@ -64,6 +67,11 @@ class Site:
         if not self.program.is_file():
             raise StackError(f"{self.program} is not built", "Run `make build` first.")
         self.destroy()
+        strip = shutil.which("strip")
+        if strip:
+            subprocess.run([strip, "-o", self.stripped, self.program], check=True)
+        else:
+            shutil.copy(self.program, self.stripped)
         os.environ.pop("MIMEO_TLS", None)
         os.environ.pop("MIMEO_EXTERNAL_URL", None)
         os.environ["MIMEO_PORT_BASE"] = "0"
@@ -119,7 +127,7 @@ class Site:
     def _describe(self, is_long):
         main, strict = self.main.layout, self.strict.layout
         data = {
-            "long": is_long, "owner": OWNER, "authority": str(main.tls.bundle), "program": str(self.program),
+            "long": is_long, "owner": OWNER, "authority": str(main.tls.bundle), "program": str(self.stripped),
             "mimeo": str(main.program("mimeo")), "database": main.database, "strict_database": strict.database,
             "url": main.base_url, "token": main.data["secrets"]["token"], "registry": main.registry_addr,
             "control_plane_log": str(main.logs / "control-plane.log"),
