@@ -8,7 +8,8 @@ RANK = {"starting": 0, "processing": 1}
 
 
 def row_044_deadline_before_start(site):
-    wire = main_wire(site)
+    """In an account of its own: Python clients cannot read lists with `aborted` in them."""
+    wire = main_wire(site).with_token(operator.create_account(site, site.unique("impatient")))
     made = wire.create(site.model("asleep"), {}, {"Cancel-After": "5s"})
     expect(made["deadline"], "no deadline")
     done = wire.wait(made["id"], limit=25)
@@ -101,11 +102,12 @@ def row_049_never_backwards(site):
 def row_051_content_goes(site):
     name = site.unique("forgetful")
     wire = main_wire(site).with_token(operator.create_account(site, name))
-    operator.set_retention(site, name, 2)
+    operator.set_retention(site, name)
     done = wire.run(site.model("probe"), {"text": "to be forgotten", "with_files": True, "lines": 3})
     equal((done["status"], done["data_removed"]), ("succeeded", False), "the end")
     url = done["output"]["nested"]["one"]
     equal(wire.get(url).status, 200, "the file before")
+    operator.let_retention_pass(site, name)
 
     def removed():
         body = wire.prediction(done["id"])

@@ -52,8 +52,8 @@ def row_065_default_example(site):
 
 def row_066_versions(site):
     for name in ("hello", "edges", "probe-stream", "probe-trainer"):
-        for version in (*replicate.models.versions.list(site.model(name)).results,
-                        replicate.models.versions.get(site.model(name), site.versions[name])):
+        versions = replicate.models.get(site.model(name)).versions
+        for version in (*versions.list().results, versions.get(site.versions[name])):
             numbers = tuple(int(part) for part in version.cog_version.split("+")[0].split(".")[:3])
             expect(numbers >= (0, 3, 9), f"cog_version is {version.cog_version}")
             expect({"Input", "Output"} <= set(version.openapi_schema["components"]["schemas"]), "a schema is missing")

@@ -2,8 +2,7 @@
 
 import time
 
-import replicate
-from replicate import Replicate
+from replicate import APIStatusError, NotFoundError, Replicate, ReplicateError
 from suite import operator
 from suite.checks import contains, equal, expect, matches, raises
 from rows_running import client_of
@@ -11,7 +10,7 @@ from rows_running import client_of
 
 def row_008_bad_token(site):
     client = Replicate(bearer_token="r8_" + "x" * 37, base_url=site["url"] + "/v1")
-    error = raises(replicate.exceptions.ReplicateError, client.account.get)
+    error = raises(ReplicateError, client.account.get)
     contains(str(error), "You did not pass a valid authentication token", "the message")
 
 
@@ -31,7 +30,7 @@ def row_050_filters(site):
     made = client.predictions.create(version=site.versions["hello"], input={"text": "f"}, prefer="wait")
     contains([one.id for one in client.predictions.list(created_after=made.created_at)], made.id, "created_after")
     expect(made.id not in [one.id for one in client.predictions.list(created_before=made.created_at)], "created_before")
-    expect(made.id not in [one.id for one in client.predictions.list(source="web")], "source")
+    expect(made.id not in [one.id for one in client.predictions.list(extra_query={"source": "web"})], "source")
 
 
 def _new(site, client, **more):
@@ -69,7 +68,7 @@ def row_061_patch(site):
     for field, value in (("visibility", "public"), ("hardware", "gpu-none"), ("cover_image_url", "https://example.com/c")):
         try:
             client.models.update(model_owner=site.owner, model_name=name, extra_body={field: value})
-        except replicate.exceptions.APIStatusError as error:
+        except APIStatusError as error:
             expect(error.status_code in (400, 422), f"PATCH of {field}: {error}")
         got = client.models.get(model_owner=site.owner, model_name=name)
         equal((got.visibility, got.cover_image_url), ("private", None), f"after PATCH of {field}")
@@ -78,7 +77,7 @@ def row_061_patch(site):
 def row_062_readme(site):
     client = client_of(site)
     name, _ = _new(site, client)
-    error = raises(replicate.exceptions.NotFoundError, client.models.readme.get, model_owner=site.owner, model_name=name)
+    error = raises(NotFoundError, client.models.readme.get, model_owner=site.owner, model_name=name)
     equal(error.status_code, 404, "the status without a README")
     text = "# Title\n\nText with *marks* and später ☃\n"
     client.models.update(model_owner=site.owner, model_name=name, readme=text)
@@ -128,7 +127,7 @@ def row_082_upload(site):
     equal((named.size, named.content_type, named.to_dict()["name"]), (4, "text/plain", "named.txt"), "a file with a name")
     contains([one.id for one in client.files.list()], made.id, "the list of files")
     client.files.delete(file_id=made.id)
-    raises(replicate.exceptions.NotFoundError, client.files.get, file_id=made.id)
+    raises(NotFoundError, client.files.get, file_id=made.id)
 
 
 def row_085_download(site):
@@ -138,7 +137,7 @@ def row_085_download(site):
     signature = operator.sign_file_link(client.webhooks.default.secret.get().key, site.owner, made.id, expiry)
     got = client.files.download(file_id=made.id, expiry=expiry, owner=site.owner, signature=signature)
     equal(got.read(), b"signed bytes", "the content")
-    raises(replicate.exceptions.NotFoundError, client.files.download, file_id=made.id, expiry=expiry + 1,
+    raises(NotFoundError, client.files.download, file_id=made.id, expiry=expiry + 1,
            owner=site.owner, signature=signature)
 
 
