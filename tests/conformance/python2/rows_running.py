@@ -76,6 +76,7 @@ def row_039_never_times_out(site):
     """After 60 s without an answer the client would create a second prediction."""
     name = site.unique("waiter")
     client = Replicate(bearer_token=operator.create_account(site, name), base_url=site["url"] + "/v1")
+    client.account.get()  # Connects.
     start = time.monotonic()
     made = client.models.predictions.create(model_owner=site.owner, model_name="probe", input={"delay_ms": 180_000},
                                             prefer="wait=60")
