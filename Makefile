@@ -4,10 +4,10 @@ JOBS ?= $(shell nproc)
 PRESET ?= release
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build up down status test bench lint format clean
+.PHONY: help deps build up down status test conformance bench lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install missing packages (asks for root only for that)
 	@scripts/install-deps
@@ -26,6 +26,9 @@ status: ## Show which parts run
 
 test: deps ## Build and run every test; starts and stops what it needs
 	@scripts/test
+
+conformance: build ## Drive the official clients against it and print what holds, row by row (ARGS="--row 37")
+	@tests/conformance/conformance --build build/$(PRESET) $(ARGS)
 
 bench: build ## Measure against the container alone, FastAPI and Celery, side by side
 	@bench/run

@@ -30,6 +30,8 @@ std::optional<int> read_config(int argc, const char* const* argv, SchedulerConfi
   settings.add("cells", &config.cells, "How many cells to own at most; 0 = all");
   settings.add("idle-timeout-s", &config.idle_timeout,
                "Seconds after which an idle instance above the minimum stops");
+  settings.add("setup-limit-s", &config.setup_limit,
+               "Seconds after which the setup of an instance counts as failed");
   settings.add("database-connections", &config.database_connections,
                "Connections to Postgres, and threads that wait for them");
   settings.add("grpc-certificate", &config.grpc_certificate,

@@ -20,6 +20,7 @@ struct SchedulerConfig {
   std::string metrics_listen = "127.0.0.1:5802";  // /healthz, /readyz, /metrics; empty = none.
   std::uint32_t cells = 0;                        // How many to own at most; 0 = all.
   std::chrono::seconds idle_timeout{300};         // Instances above the minimum stop after this.
+  std::chrono::seconds setup_limit{600};          // Longer, and an instance's setup failed.
   std::uint32_t database_connections = 6;
   std::string grpc_certificate;  // PEM files of the gRPC listener; all empty = plain text.
   std::string grpc_key;

@@ -50,6 +50,7 @@ int run(const SchedulerConfig& config, const rpc::TlsFiles& tls) {
   options.leadership.advertise = config.grpc_advertise;
   options.leadership.want_cells = config.cells;
   options.leadership.host.cell.idle_timeout = config.idle_timeout;
+  options.leadership.host.cell.setup_limit = config.setup_limit;
   Service service(io.get_executor(), parts, options);
 
   ShutdownSignals signals(io.get_executor(), [&] {

@@ -137,6 +137,7 @@ v1::SchedulerMessage to_wire(SendRun run, const std::vector<std::string>& hubs) 
   wire.set_instance_id(run.instance.str());
   if (run.input) wire.set_input(std::move(*run.input));
   wire.set_run_limit_ms(wire_ms(run.run_limit));
+  wire.set_limit_is_deadline(run.limit_is_deadline);
   for (const std::string& hub : hubs) wire.add_hub_addrs(hub);
   wire.set_progress_ms(wire_ms(run.progress));
   wire.set_is_training(run.is_training);

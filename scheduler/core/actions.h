@@ -71,6 +71,7 @@ struct SendRun {
   InstanceId instance;
   std::optional<std::string> input;  // nullopt: read it from the store.
   std::chrono::milliseconds run_limit{0};
+  bool limit_is_deadline = false;  // The deadline comes before the run limit.
   std::chrono::milliseconds progress{0};
   HubHint hub = 0;
   bool is_training = false;

@@ -262,6 +262,8 @@ class Cell {
   void set_phase_timer(Prediction& p, std::chrono::milliseconds in);
   void fail_queue(TargetState& target, const std::string& error);
   [[nodiscard]] std::chrono::milliseconds time_to_run(const Prediction& p) const;
+  // Whether time_to_run() is what is left until the deadline.
+  [[nodiscard]] bool ends_at_deadline(const Prediction& p) const;
   Prediction* current(WorkerId worker, const AttemptKey& key);
   void clear_overdue(Prediction& p);
   void give_back(Grant& grant);

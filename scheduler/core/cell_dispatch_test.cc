@@ -63,6 +63,7 @@ TEST(Cell, GrantsAFreeSlotAndRunsWithoutAnotherCommit) {
   EXPECT_EQ(w.runs.front().input, "{\"a\":1}");
   EXPECT_EQ(w.runs.front().hub, 3U);
   EXPECT_EQ(w.runs.front().run_limit, seconds{60});
+  EXPECT_FALSE(w.runs.front().limit_is_deadline);
 }
 
 TEST(Cell, RefusesAGrantWhileSomebodyWaits) {
@@ -262,6 +263,7 @@ TEST(Cell, CancelsWhatRunsPastItsDeadlineWhenTheWorkerDoesNot) {
   w.make_ready();
   const PredictionId id = w.submit(1, 1, Priority::kDefault, seconds{5});
   EXPECT_LE(w.runs.front().run_limit, seconds{5}) << "the worker enforces it first";
+  EXPECT_TRUE(w.runs.front().limit_is_deadline) << "and must know what it enforces";
   w.start_next();
   w.advance(seconds{10});
   EXPECT_FALSE(w.is_done(id));

@@ -206,6 +206,10 @@ std::chrono::milliseconds Cell::time_to_run(const Prediction& p) const {
   return limit;
 }
 
+bool Cell::ends_at_deadline(const Prediction& p) const {
+  return p.deadline && (p.run_limit.count() == 0 || *p.deadline - now() < p.run_limit);
+}
+
 void Cell::send_run(Prediction& p, std::optional<std::string> input,
                     std::chrono::milliseconds progress) {
   set_phase_timer(p, options_.accept_within);
@@ -217,6 +221,7 @@ void Cell::send_run(Prediction& p, std::optional<std::string> input,
                .instance = p.instance,
                .input = std::move(input),
                .run_limit = time_to_run(p),
+               .limit_is_deadline = ends_at_deadline(p),
                .progress = progress,
                .hub = p.hub,
                .is_training = p.target->config.kind == store::TargetKind::kTraining});

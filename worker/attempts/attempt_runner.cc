@@ -217,7 +217,7 @@ void AttemptRunner::obey(Attempt& attempt, const AttemptAction& action) {
     case AttemptStep::kArmRunLimit:
       if (attempt.run.run_limit_ms() == 0) return;
       return arm(attempt, std::chrono::milliseconds{attempt.run.run_limit_ms()} + kRunLimitSlack,
-                 RunLimitPassed{});
+                 RunLimitPassed{.is_deadline = attempt.run.limit_is_deadline()});
     case AttemptStep::kKillContainer:
       return attempt.instance->kill_container(action.text);
     case AttemptStep::kReportStarted:
@@ -284,6 +284,7 @@ void AttemptRunner::start(Attempt& attempt) {
   *start.mutable_id() = attempt.key.proto();
   start.set_input(attempt.input);
   start.set_run_limit_ms(attempt.run.run_limit_ms());
+  start.set_limit_is_deadline(attempt.run.limit_is_deadline());
   start.set_trace(attempt.run.trace());
   attempt.sent_at = parts_.clock.steady();
   attempt.instance->send(message);

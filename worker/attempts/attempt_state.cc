@@ -158,8 +158,12 @@ AttemptLife::Actions AttemptLife::on(const GracePassed& /*event*/) {
   return {step(AttemptStep::kKillContainer, "a canceled prediction did not end")};
 }
 
-AttemptLife::Actions AttemptLife::on(const RunLimitPassed& /*event*/) {
+AttemptLife::Actions AttemptLife::on(const RunLimitPassed& event) {
   if (!is_in_container()) return {};
+  if (event.is_deadline) {
+    is_canceled_ = true;
+    return {step(AttemptStep::kKillContainer, "a prediction did not end at its deadline")};
+  }
   is_over_run_limit_ = true;
   return {step(AttemptStep::kKillContainer, "a prediction did not end at its run limit")};
 }

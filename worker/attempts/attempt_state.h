@@ -43,10 +43,12 @@ struct Refused {          // By the server in the container: the model did not r
 struct CancelAsked {
   std::chrono::milliseconds grace{10'000};
 };
-struct ForgetAsked {};     // Not ours any more: no result wanted.
-struct GracePassed {};     // After kArmGrace.
-struct RunLimitPassed {};  // After kArmRunLimit: the shim should have ended it before.
-struct ContainerGone {     // Its container is gone; the shim reports no more.
+struct ForgetAsked {};   // Not ours any more: no result wanted.
+struct GracePassed {};   // After kArmGrace.
+struct RunLimitPassed {  // After kArmRunLimit: the shim should have ended it before.
+  bool is_deadline = false;
+};
+struct ContainerGone {  // Its container is gone; the shim reports no more.
   std::string reason;
 };
 struct FilesStored {};
@@ -141,7 +143,7 @@ class AttemptLife {
   Phase phase_ = Phase::kFetching;
   bool has_slot_ = false;
   bool is_started_ = false;
-  bool is_canceled_ = false;        // Somebody asked to cancel.
+  bool is_canceled_ = false;        // Somebody asked to cancel, or its deadline passed.
   bool is_forgotten_ = false;       // No result wanted.
   bool is_over_run_limit_ = false;  // The container is being killed for it.
 };

@@ -127,6 +127,14 @@ TEST(AttemptLife, AModelThatIgnoresItsRunLimitIsKilledAndFailsWithIt) {
   EXPECT_EQ(driver.result->fault, AttemptFault::kRunLimit);
 }
 
+TEST(AttemptLife, AModelThatIgnoresItsDeadlineIsKilledAndCanceled) {
+  Driver driver;
+  driver.start();
+  EXPECT_EQ(driver.feed(RunLimitPassed{.is_deadline = true}), Steps{AttemptStep::kKillContainer});
+  driver.feed(ContainerGone{"killed"});
+  EXPECT_EQ(driver.result->outcome, AttemptOutcome::kCanceled);
+}
+
 TEST(AttemptLife, AForgottenAttemptKeepsItsSlotUntilTheContainerIsFreeOfIt) {
   Driver driver;
   driver.start();

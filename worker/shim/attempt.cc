@@ -70,8 +70,9 @@ void Attempt::on_started(std::chrono::microseconds ago) {
   limit_timer_.expires_at(started_at_ + run_limit);
   limit_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
-    if (!error && self != nullptr && !self->is_finished)
-      self->hooks_.end_it(CancelReason::kRunLimit);
+    if (error || self == nullptr || self->is_finished) return;
+    self->hooks_.end_it(self->request.limit_is_deadline() ? CancelReason::kDeadline
+                                                          : CancelReason::kRunLimit);
   });
 }
 

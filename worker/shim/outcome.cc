@@ -45,7 +45,8 @@ Ending ending_of(const RunEnd& end, CancelReason cancel, std::chrono::millisecon
   // Its container may have been killed because it did not react: that is a cancel all the same.
   const bool was_stopped = lost.has_value() || end.status == RunStatus::kCanceled;
   if (cancel == CancelReason::kRunLimit && was_stopped) return over_limit(run_limit);
-  if (cancel == CancelReason::kUser && was_stopped) return {v1::OUTCOME_CANCELED, {}, ""};
+  const bool is_users = cancel == CancelReason::kUser || cancel == CancelReason::kDeadline;
+  if (is_users && was_stopped) return {v1::OUTCOME_CANCELED, {}, ""};
   if (lost.has_value()) return lost_container(*lost);
   if (end.status == RunStatus::kCanceled) {
     // By whom? A model that raises the cancelation by itself, or a server that shuts down.

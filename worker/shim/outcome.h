@@ -14,7 +14,12 @@
 namespace mimeo::worker {
 
 // Who asked for the end first.
-enum class CancelReason : std::uint8_t { kNone, kUser, kRunLimit };
+enum class CancelReason : std::uint8_t {
+  kNone,
+  kUser,
+  kRunLimit,
+  kDeadline,  // The user's too, said when the prediction was created: canceled, not failed.
+};
 
 // What became of a container whose server was lost.
 struct ContainerEnd {

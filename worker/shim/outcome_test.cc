@@ -50,6 +50,16 @@ TEST(Outcome, ACancelIsACancelAlsoWhenItTookAKill) {
             v1::OUTCOME_CANCELED);
 }
 
+TEST(Outcome, ADeadlineIsACancel) {
+  for (const auto& [end, gone] :
+       {std::pair(finished(RunStatus::kCanceled), std::optional<ContainerEnd>()),
+        std::pair(lost(), std::optional(container(ContainerEnd::Kind::kExited)))}) {
+    const Ending ending = ending_of(end, CancelReason::kDeadline, kLimit, gone);
+    EXPECT_EQ(ending.outcome, v1::OUTCOME_CANCELED);
+    EXPECT_EQ(ending.error, "");
+  }
+}
+
 TEST(Outcome, TheRunLimitIsNamedAlsoWhenItTookAKill) {
   for (const auto& [end, gone] :
        {std::pair(finished(RunStatus::kCanceled), std::optional<ContainerEnd>()),

@@ -11,6 +11,7 @@ import subprocess
 from . import ports
 from .console import StackError
 from .process import build_of, replace_file
+from .tls import Tls
 
 MINIMUM_FREE_MIB = 2048
 
@@ -39,6 +40,7 @@ class Layout:
         self.registry = self.state / "registry"
         self.docker = self.state / "docker"
         self.env_file = self.state / "env"
+        self.tls = Tls(self.keys / "tls")
         self.data = {}
 
     # -- settings that last ---------------------------------------------------------------------
@@ -125,8 +127,22 @@ class Layout:
         return self.data["ports"]
 
     @property
+    def has_tls(self):
+        return bool(self.data.get("tls"))
+
+    @property
+    def local_url(self):
+        """Where the API listens."""
+        return f"{'https' if self.has_tls else 'http'}://127.0.0.1:{self.ports['http']}"
+
+    @property
     def base_url(self):
-        return self.data.get("external_url") or f"http://127.0.0.1:{self.ports['http']}"
+        """Where clients reach it, and what the URLs in its answers begin with."""
+        return self.data.get("external_url") or self.local_url
+
+    def tls_context(self):
+        """For our own calls to local_url; None without TLS."""
+        return self.tls.context() if self.has_tls else None
 
     @property
     def registry_addr(self):

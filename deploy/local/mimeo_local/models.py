@@ -78,8 +78,10 @@ class Models:
         script = self.layout.checkout / "examples" / "push-image"
         try:
             self._build(name, image, "--output", str(archive))
+            trust = self.layout.tls.environment() if self.layout.has_tls else {}
             result = subprocess.run([str(script), str(archive), "--user", owner, "--password-stdin"], text=True,
-                                    check=False, capture_output=True, input=self.layout.data["secrets"]["token"])
+                                    check=False, capture_output=True, input=self.layout.data["secrets"]["token"],
+                                    env=self.layout.environment(**trust))
         finally:
             archive.unlink(missing_ok=True)
         if result.returncode != 0:

@@ -8,15 +8,18 @@ import secrets
 import subprocess
 import tempfile
 
+from .api import connect
 from .console import StackError
 from .process import ManagedProcess, replace_file
 
 CPU_OVERCOMMIT = 8
+UNLIMITED = ("--rate-create-per-minute", "0", "--rate-read-per-minute", "0", "--rate-other-per-minute", "0")
 
 
-def http_get(port, path, timeout=2):
-    """(status, body) or None when nobody answers."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as connection:
+def http_get(port, path, timeout=2, context=None):
+    """(status, body) or None when nobody answers. With TLS if there is a context."""
+    scheme = "http" if context is None else "https"
+    with contextlib.closing(connect(scheme, "127.0.0.1", port, timeout, context)) as connection:
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -25,8 +28,8 @@ def http_get(port, path, timeout=2):
             return None
 
 
-def is_ready(port):
-    answer = http_get(port, "/readyz")
+def is_ready(port, context=None):
+    answer = http_get(port, "/readyz", context=context)
     return answer is not None and answer[0] == 200
 
 
@@ -40,23 +43,31 @@ class ControlPlane:
     def start(self, wait=True):
         layout = self.layout
         if not self.process.pid:
+            tls = (["--http-tls-certificate", layout.tls.certificate, "--http-tls-key", layout.tls.key]
+                   if layout.has_tls else [])
             self.process.start([
-                layout.program("mimeo-control-plane"),
-                "--database", layout.database,
-                "--http-listen", f"127.0.0.1:{layout.ports['http']}",
+                *self.common_arguments(layout),
+                "--http-listen", f"127.0.0.1:{layout.ports['http']}", *tls,
                 "--external-url", layout.base_url,
                 "--grpc-listen", layout.socket("hub"),
+                *layout.data.get("rate_flags", UNLIMITED),
+                *layout.data.get("control_plane_flags", [])])
+        if wait:
+            context = layout.tls_context()
+            self.process.wait_ready(lambda: is_ready(layout.ports["http"], context), 30)
+
+    @staticmethod
+    def common_arguments(layout):
+        """What every control plane of this installation is started with."""
+        return [layout.program("mimeo-control-plane"),
+                "--database", layout.database,
                 "--files-dir", layout.files,
                 "--registry", layout.registry_addr,
                 "--registry-url", f"http://{layout.registry_addr}",
                 "--registry-service", "mimeo-registry",
                 "--registry-key", layout.keys / "registry.key",
                 "--registry-certificate", layout.keys / "registry.crt",
-                "--registry-hook-secret", layout.data["secrets"]["registry_hook"],
-                "--rate-create-per-minute", "0", "--rate-read-per-minute", "0", "--rate-other-per-minute", "0",
-                *layout.data.get("control_plane_flags", [])])
-        if wait:
-            self.process.wait_ready(lambda: is_ready(layout.ports["http"]), 30)
+                "--registry-hook-secret", layout.data["secrets"]["registry_hook"]]
 
     def stop(self):
         return self.process.stop()

@@ -51,16 +51,18 @@ class Registry:
         if not program:
             raise StackError("docker-registry is not installed", "Run scripts/install-deps.")
         port = self.layout.ports["http"]
+        scheme = "https" if self.layout.has_tls else "http"
         config = self.layout.registry / "config.yml"
         replace_file(config, CONFIG.format(
             data=self.layout.registry / "data", addr=self.layout.registry_addr,
             http_secret=self.layout.data["secrets"]["registry_http"],
             # A host *name*: newer clients refuse token realms that are loopback address literals.
-            realm=f"http://localhost:{port}/registry/token", service=self.service,
+            realm=f"{scheme}://localhost:{port}/registry/token", service=self.service,
             certificate=self.layout.keys / "registry.crt",
-            events=f"http://127.0.0.1:{port}/registry/events",
+            events=f"{scheme}://127.0.0.1:{port}/registry/events",
             hook_secret=self.layout.data["secrets"]["registry_hook"]), 0o600)
-        self.process.start([program, "serve", config])
+        trust = self.layout.tls.environment() if self.layout.has_tls else None  # It notifies the control plane.
+        self.process.start([program, "serve", config], env=trust)
 
     def _answers(self):
         answer = http_get(self.layout.ports["registry"], "/v2/")

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import signal
 
-from . import ports
+from . import addresses, ports
 from .api import Api
 from .console import Console, StackError
 from .docker_engine import DockerEngine
@@ -80,7 +80,9 @@ class Stack:
             yield PartState(part.name, state, f"127.0.0.1:{number}", process.log_file, process.pid)
 
     def _answers(self, part, port):
-        return http_get(port, "/v2/") is not None if part is self.registry else is_ready(port)
+        if part is self.registry:
+            return http_get(port, "/v2/") is not None
+        return is_ready(port, self.layout.tls_context() if part is self.control_plane else None)
 
     def _is_old(self, part):
         try:
@@ -93,6 +95,7 @@ class Stack:
         layout = self.layout
         wanted = os.environ.get("MIMEO_RUNTIME") or layout.data.get("runtime")
         return (layout.exists and layout.env_file.exists() and wanted == layout.data.get("runtime")
+                and not addresses.are_new(layout.data)
                 and ports.wanted_base() in (None, layout.data.get("port_base"))
                 and layout.data.get("schema_of") == layout.build_of("mimeo")
                 and all(self.models.is_current(example) for example in examples)
@@ -100,7 +103,7 @@ class Stack:
 
     @property
     def api(self):
-        return Api(self.layout.base_url, self.layout.data["secrets"]["token"])
+        return Api(self.layout.local_url, self.layout.data["secrets"]["token"], self.layout.tls_context())
 
     # -- up -------------------------------------------------------------------------------------
 
@@ -131,6 +134,9 @@ class Stack:
         with self.console.step("state directory, ports, programs") as step:
             layout.prepare()
             has_new_runtime = self._choose_runtime()
+            has_new_address = addresses.choose(layout.data)
+            if layout.has_tls:
+                has_new_address = layout.tls.prepare() or has_new_address
             for name in ("mimeo", "mimeo-control-plane", "mimeo-scheduler", "mimeo-worker", "mimeo-shim", "mimeo-launch"):
                 layout.program(name)
             if self.uses_docker():
@@ -147,6 +153,7 @@ class Stack:
                     self.console.say(f"      {line}")
         for part in (self.worker, self.scheduler, self.registry, self.control_plane):
             why = ("other ports" if has_new_ports else
+                   "other address or certificate" if has_new_address and part in (self.registry, self.control_plane) else
                    "other runtime" if has_new_runtime and part is self.worker else
                    "it was built anew" if part in self.ours and self._is_old(part) else "")
             if part.process.pid and why:
@@ -237,6 +244,8 @@ class Stack:
             "MIMEO_WORKER_METRICS_URL": f"http://127.0.0.1:{layout.ports['worker_metrics']}/metrics",
             "MIMEO_STATE_DIR": str(layout.state),
         }
+        if layout.has_tls:
+            lines.update(layout.tls.environment())
         if self.docker.socket and self.uses_docker():
             lines["MIMEO_DOCKER_HOST"] = f"unix://{self.docker.socket}"
             if self.docker.is_own:  # `docker` and `cog` would not find it.

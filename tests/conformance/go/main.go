@@ -1,171 +1,171 @@
-// The official Go client, unmodified, against a running installation (see `. .mimeo/env`).
-// Prints one line a check and exits 1 if any failed.
+// The official Go client, unmodified. Runs the checks of the client named by the first argument
+// ("go", or the older "go-0.21" and "go-0.23") and reports each as one line of JSON, as suite/checks.py does.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	replicate "github.com/replicate/replicate-go"
 )
 
-var failed int
+const atOnce = 8
 
-func check(name string, err error) {
-	if err != nil {
-		failed++
-		fmt.Printf("FAIL %s: %v\n", name, err)
-		return
-	}
-	fmt.Printf("ok   %s\n", name)
+// Site is what is tested: see suite/site.py.
+type Site struct {
+	Owner         string            `json:"owner"`
+	URL           string            `json:"url"`
+	Token         string            `json:"token"`
+	StrictURL     string            `json:"strict_url"`
+	StrictBackend string            `json:"strict_backend"`
+	StrictToken   string            `json:"strict_token"`
+	Mimeo         string            `json:"mimeo"`
+	StrictDB      string            `json:"strict_database"`
+	Versions      map[string]string `json:"versions"`
 }
 
-func expect(ok bool, format string, args ...any) error {
-	if ok {
-		return nil
+func (s *Site) model(name string) string { return s.Owner + "/" + name }
+func (s *Site) ref(name string) string   { return s.Owner + "/" + name + ":" + s.Versions[name] }
+
+func (s *Site) client(options ...replicate.ClientOption) *replicate.Client {
+	client, err := replicate.NewClient(append([]replicate.ClientOption{
+		replicate.WithToken(s.Token), replicate.WithBaseURL(s.URL + "/v1")}, options...)...)
+	must(err)
+	return client
+}
+
+type check struct {
+	row  int
+	name string
+	run  func(ctx context.Context, s *Site)
+}
+
+type failure struct{ text string }
+
+func fail(format string, args ...any) { panic(failure{fmt.Sprintf(format, args...)}) }
+
+func must(err error) {
+	if err != nil {
+		fail("%v", err)
 	}
-	return fmt.Errorf(format, args...)
+}
+
+func expect(ok bool, format string, args ...any) {
+	if !ok {
+		fail(format, args...)
+	}
+}
+
+func equal[T comparable](got, wanted T, what string) {
+	expect(got == wanted, "%s is %v instead of %v", what, got, wanted)
+}
+
+func contains(text, part, what string) {
+	expect(strings.Contains(text, part), "%s lacks %q: %s", what, part, text)
+}
+
+func refused(err error, status int) {
+	api := &replicate.APIError{}
+	expect(err != nil, "it was not refused")
+	if !asAPIError(err, &api) {
+		fail("%v is no answer of the API", err)
+	}
+	equal(api.Status, status, "the status")
+}
+
+var names struct {
+	sync.Mutex
+	count int
+}
+
+func unique(word string) string {
+	names.Lock()
+	defer names.Unlock()
+	names.count++
+	return fmt.Sprintf("%s-%d-%d", word, os.Getpid(), names.count)
+}
+
+var printing sync.Mutex
+
+func runOne(client string, s *Site, c check) {
+	start := time.Now()
+	status, detail := "pass", ""
+	func() {
+		defer func() {
+			switch problem := recover().(type) {
+			case nil:
+			case failure:
+				status, detail = "fail", problem.text
+			default:
+				status, detail = "fail", fmt.Sprintf("panic: %v", problem)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		c.run(ctx, s)
+	}()
+	line, _ := json.Marshal(map[string]any{"row": c.row, "client": client, "check": c.name, "status": status,
+		"detail": detail, "seconds": time.Since(start).Seconds()})
+	printing.Lock()
+	defer printing.Unlock()
+	fmt.Println(string(line))
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	client, err := replicate.NewClient(
-		replicate.WithToken(os.Getenv("REPLICATE_API_TOKEN")),
-		replicate.WithBaseURL(os.Getenv("REPLICATE_BASE_URL")+"/v1"))
+	client := os.Args[1]
+	data, err := os.ReadFile(os.Getenv("MIMEO_CONFORMANCE_SITE"))
+	site := &Site{}
+	if err == nil {
+		err = json.Unmarshal(data, site)
+	}
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	owner := os.Getenv("MIMEO_OWNER")
-	version := func(name string) string {
-		model, err := client.GetModel(ctx, owner, name)
-		if err != nil {
-			fmt.Printf("FAIL get model %s: %v\n", name, err)
-			os.Exit(1)
-		}
-		return model.LatestVersion.ID
-	}
-	hello, stream := version("hello"), version("stream-text")
-
-	check("run by version", run(ctx, client, owner+"/hello:"+hello))
-	check("run, blocking until done", runBlocking(ctx, client, owner+"/hello:"+hello))
-	check("create, get, list", createGetList(ctx, client, hello))
-	check("cancel", cancelRunning(ctx, client, stream))
-	check("stream", streamText(ctx, client, owner+"/stream-text:"+stream))
-	check("deployment", deployment(ctx, client, owner, hello))
-	if failed > 0 {
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, client *replicate.Client, model string) error {
-	out, err := client.Run(ctx, model, replicate.PredictionInput{"text": "Go"}, nil)
-	if err != nil {
-		return err
-	}
-	return expect(out == "Hello Go!", "got %v", out)
-}
-
-func runBlocking(ctx context.Context, client *replicate.Client, model string) error {
-	out, err := client.RunWithOptions(ctx, model, replicate.PredictionInput{"text": "block"}, nil,
-		replicate.WithBlockUntilDone())
-	if err != nil {
-		return err
-	}
-	return expect(out == "Hello block!", "got %v", out)
-}
-
-func createGetList(ctx context.Context, client *replicate.Client, version string) error {
-	made, err := client.CreatePrediction(ctx, version, replicate.PredictionInput{"text": "a"}, nil, false)
-	if err != nil {
-		return err
-	}
-	if err := client.Wait(ctx, made, replicate.WithPollingInterval(50*time.Millisecond)); err != nil {
-		return err
-	}
-	got, err := client.GetPrediction(ctx, made.ID)
-	if err != nil {
-		return err
-	}
-	if err := expect(got.Status == replicate.Succeeded && got.Output == "Hello a!", "got %v %v", got.Status, got.Output); err != nil {
-		return err
-	}
-	page, err := client.ListPredictions(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range page.Results {
-		if p.ID == made.ID {
-			return nil
+	wanted := map[int]bool{}
+	for _, text := range strings.Split(os.Getenv("MIMEO_CONFORMANCE_ROWS"), ",") {
+		if row, err := strconv.Atoi(text); err == nil {
+			wanted[row] = true
 		}
 	}
-	return fmt.Errorf("%s is not in the list", made.ID)
-}
-
-func cancelRunning(ctx context.Context, client *replicate.Client, version string) error {
-	input := replicate.PredictionInput{"text": strings.Repeat("x ", 1000), "delay_ms": 100}
-	made, err := client.CreatePrediction(ctx, version, input, nil, false)
-	if err != nil {
-		return err
-	}
-	for made.Status == replicate.Starting {
-		if made, err = client.GetPrediction(ctx, made.ID); err != nil {
-			return err
+	var group sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, one := range checksOf(client) {
+		if len(wanted) > 0 && !wanted[one.row] {
+			continue
 		}
+		group.Add(1)
+		slots <- struct{}{}
+		go func(one check) {
+			defer group.Done()
+			runOne(client, site, one)
+			<-slots
+		}(one)
 	}
-	canceled, err := client.CancelPrediction(ctx, made.ID)
-	if err != nil {
-		return err
-	}
-	return expect(canceled.Status == replicate.Canceled, "got %v", canceled.Status)
+	group.Wait()
 }
 
-func streamText(ctx context.Context, client *replicate.Client, model string) error {
-	events, errs := client.Stream(ctx, model, replicate.PredictionInput{"text": "a stream of words", "delay_ms": 5}, nil)
-	text := ""
-	for {
-		select {
-		case event, open := <-events:
-			if !open {
-				return fmt.Errorf("the stream ended without done, after %q", text)
-			}
-			if event.Type == "done" {
-				return expect(text == "a stream of words", "got %q", text)
-			}
-			if event.Type != "output" {
-				return fmt.Errorf("event %s: %s", event.Type, event.Data)
-			}
-			text += event.Data
-		case err := <-errs:
-			if err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
+func asAPIError(err error, out **replicate.APIError) bool {
+	for err != nil {
+		switch found := err.(type) {
+		case *replicate.APIError:
+			*out = found
+			return true
+		case replicate.APIError:
+			*out = &found
+			return true
 		}
+		wrapped, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return false
+		}
+		err = wrapped.Unwrap()
 	}
-}
-
-func deployment(ctx context.Context, client *replicate.Client, owner, version string) error {
-	name := fmt.Sprintf("go-%d", os.Getpid())
-	made, err := client.CreateDeployment(ctx, replicate.CreateDeploymentOptions{
-		Name: name, Model: owner + "/hello", Version: version, Hardware: "cpu", MinInstances: 0, MaxInstances: 1})
-	if err != nil {
-		return err
-	}
-	if err := expect(made.CurrentRelease.Number == 1, "release %d", made.CurrentRelease.Number); err != nil {
-		return err
-	}
-	prediction, err := client.CreatePredictionWithDeployment(ctx, owner, name, replicate.PredictionInput{"text": "d"}, nil, false)
-	if err != nil {
-		return err
-	}
-	if err := client.Wait(ctx, prediction, replicate.WithPollingInterval(50*time.Millisecond)); err != nil {
-		return err
-	}
-	return expect(prediction.Output == "Hello d!", "got %v", prediction.Output)
+	return false
 }

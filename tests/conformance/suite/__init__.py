@@ -1,0 +1,1 @@
+"""What the drivers of tests/conformance share, and the command that runs them."""
