@@ -14,6 +14,8 @@
 #include "common/base/status.h"
 #include "common/blobs/blob_store.h"
 #include "common/crypto/crypto.h"
+#include "common/store/access_feed.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
@@ -38,6 +40,8 @@ struct ServiceParts {
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
+  store::AccountsStore& accounts;
+  store::AccessFeed* access_feed = nullptr;  // Null = changes elsewhere show after a second.
 };
 
 // How many threads call the stores at once, at most: the size of a connection pool.

@@ -15,11 +15,13 @@
 #include "common/base/random.h"
 #include "common/base/units.h"
 #include "common/blobs/blob_store.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/event_hub.h"
+#include "control-plane/http/authenticator.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
 #include "control-plane/prediction_intake.h"
@@ -39,6 +41,7 @@ struct ApiSettings {
   Bytes max_file{100'000'000};
   std::chrono::hours file_lifetime{24};
   std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
+  store::AccountLimits account_limits{.tokens = 100, .organizations = 50, .members = 500};
 };
 
 struct ApiParts {
@@ -52,6 +55,8 @@ struct ApiParts {
   BlockingPool& pool;
   const Clock& clock;
   Random& random;
+  store::AccountsStore& accounts;
+  Authenticator& authenticator;  // Told of changes to who may do what.
 };
 
 // Lives on the HTTP thread.
