@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "common/base/time_format.h"
 #include "common/domain/names.h"
 
@@ -53,7 +53,8 @@ Status set_hardware(CommandLine& line, const HardwareOptions& options) {
   if (options.scratch_mb.has_value()) resources.scratch.count = *options.scratch_mb * kMebibyte;
   hardware.price_micros_per_second =
       options.price_micros.value_or(hardware.price_micros_per_second);
-  return stores.catalog.put_hardware(hardware, options.position.value_or(position));
+  MIMEO_RETURN_IF_ERROR(stores.catalog.put_hardware(hardware, options.position.value_or(position)));
+  return stores.accounts.append_audit(operator_entry(line, "hardware.set", 0, hardware.sku));
 }
 
 Result<Json> list_hardware(CommandLine& line) {

@@ -32,6 +32,8 @@ CommandLine::CommandLine(Surroundings surroundings)
   app_->fallthrough();
   add_setup_commands(*app_, *this);
   add_account_commands(*app_, *this);
+  add_member_commands(*app_, *this);
+  add_token_commands(*app_, *this);
   add_catalog_commands(*app_, *this);
   add_state_commands(*app_, *this);
 }

@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
@@ -32,6 +33,7 @@ struct Stores {
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
   store::MaintenanceStore& maintenance;
+  store::AccountsStore& accounts;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -41,6 +43,7 @@ struct Surroundings {
   std::ostream& out;    // Results only: scripts read it.
   std::ostream& error;  // Everything for people.
   std::function<Stores(const std::string& database)> open_stores;
+  std::string operator_name = "unknown";  // Who runs it, for the audit log.
 };
 
 // One call of the program. Commands are registered once and hold references to it.
@@ -73,7 +76,9 @@ class CommandLine {
 
 // Each file's commands.
 void add_setup_commands(CLI::App& app, CommandLine& line);    // migrate, registry-keys
-void add_account_commands(CLI::App& app, CommandLine& line);  // account, token, worker-token
+void add_account_commands(CLI::App& app, CommandLine& line);  // account, worker-token
+void add_member_commands(CLI::App& app, CommandLine& line);   // user, org
+void add_token_commands(CLI::App& app, CommandLine& line);    // token, audit
 void add_catalog_commands(CLI::App& app, CommandLine& line);  // hardware, model, version
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 

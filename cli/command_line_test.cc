@@ -27,9 +27,11 @@ class CommandLineTest : public testing::Test {
   Answer run(std::vector<std::string> arguments, bool with_database = true) {
     std::ostringstream out;
     std::ostringstream error;
-    CommandLine line({clock_, random_, out, error, [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_, store_};
-                      }});
+    CommandLine line({clock_, random_, out, error,
+                      [this](const std::string&) {
+                        return Stores{nullptr, store_, store_, store_, store_, store_};
+                      },
+                      "root"});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
     const int code = line.run(std::move(arguments));
     return {code, out.str(), error.str()};
@@ -106,6 +108,89 @@ TEST_F(CommandLineTest, RefusesADurationThatIsNone) {
     EXPECT_EQ(run({"token", "create", "acme", "--expires=" + std::string(text)}).code, 1) << text;
   }
   EXPECT_EQ(run({"token", "create", "acme", "--expires", "never"}).code, 0);
+}
+
+TEST_F(CommandLineTest, ATokenHasScopesAndTheRoleOfItsMaker) {
+  run({"user", "create", "ada"});
+  run({"org", "create", "corp"});
+  const std::vector<std::string> create = {"token",   "create", "corp",     "--scope", "models",
+                                           "--scope", "read",   "--member", "ada"};
+  const Answer early = run(create);
+  EXPECT_EQ(early.code, 1);
+  EXPECT_NE(early.error.find("mimeo org add-member corp ada"), std::string::npos) << early.error;
+  ASSERT_EQ(run({"org", "add-member", "corp", "ada", "--role", "viewer"}).code, 0);
+  const Answer made = run(create);
+  ASSERT_EQ(made.code, 0) << made.error;
+  const auto owner = store_.get_token_owner(crypto::sha256(made.out.substr(0, 40)));
+  EXPECT_EQ(owner->scopes(), Scopes{Scope::kRead});
+  const Json row = list({"token", "list", "corp"})[0];
+  EXPECT_EQ(row["scopes"], "read models");
+  EXPECT_EQ(row["made_by"], "ada");
+  const Answer wrong = run({"token", "create", "corp", "--scope", "model"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.error.find("models"), std::string::npos) << wrong.error;
+  EXPECT_EQ(run({"token", "create", "corp", "--expires-in", "2w"}).code, 0);
+}
+
+TEST_F(CommandLineTest, MembersComeChangeAndGo) {
+  run({"user", "create", "ada", "--name", "Ada L."});
+  run({"user", "create", "bob"});
+  ASSERT_EQ(run({"org", "create", "corp", "--owner", "ada"}).code, 0);
+  EXPECT_EQ(run({"org", "add-member", "corp", "bob"}).code, 0);
+  EXPECT_EQ(run({"org", "add-member", "corp", "bob"}).code, 0) << "said twice";
+  const Answer other = run({"org", "add-member", "corp", "bob", "--role", "admin"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.error.find("mimeo org set-role corp bob admin"), std::string::npos);
+  EXPECT_EQ(run({"org", "set-role", "corp", "bob", "admin"}).code, 0);
+  EXPECT_EQ(run({"org", "set-role", "corp", "bob", "king"}).code, 1);
+  const Json shown = Json::parse(run({"org", "show", "corp"}).out);
+  EXPECT_EQ(shown["members"][0]["role"], "owner");
+  EXPECT_EQ(shown["members"][1]["role"], "admin");
+  EXPECT_EQ(Json::parse(run({"user", "show", "bob"}).out)["organizations"][0]["role"], "admin");
+  const Answer last = run({"org", "remove-member", "corp", "ada"});
+  EXPECT_EQ(last.code, 1);
+  EXPECT_NE(last.error.find("only owner"), std::string::npos) << last.error;
+  EXPECT_EQ(run({"org", "remove-member", "corp", "bob"}).code, 0);
+  EXPECT_EQ(run({"org", "remove-member", "corp", "bob"}).code, 0) << "said twice";
+  EXPECT_EQ(run({"org", "set-role", "corp", "bob", "viewer"}).code, 1);
+  EXPECT_EQ(run({"org", "add-member", "ada", "bob"}).code, 1) << "a user is no organization";
+  EXPECT_EQ(run({"user", "show", "corp"}).code, 1);
+  EXPECT_EQ(list({"user", "list"}).size(), 2u);
+  EXPECT_EQ(list({"org", "list"}).size(), 1u);
+}
+
+TEST_F(CommandLineTest, AUserIsMadeOnceAndDisabledOnce) {
+  EXPECT_EQ(run({"user", "create", "ada"}).code, 0);
+  EXPECT_EQ(run({"user", "create", "ada"}).code, 1);
+  const Answer again = run({"user", "create", "ada", "--if-missing"});
+  EXPECT_EQ(again.code, 0) << again.error;
+  EXPECT_EQ(again.out, "ada\n");
+  EXPECT_EQ(run({"org", "create", "ada", "--if-missing"}).code, 1) << "it is a user";
+  EXPECT_EQ(run({"user", "disable", "ada"}).code, 0);
+  EXPECT_EQ(run({"user", "disable", "ada"}).code, 0);
+  EXPECT_FALSE(list({"user", "list"})[0]["disabled_at"].is_null());
+  EXPECT_EQ(run({"user", "enable", "ada"}).code, 0);
+  EXPECT_TRUE(list({"user", "list"})[0]["disabled_at"].is_null());
+  EXPECT_EQ(run({"user", "disable", "nobody"}).code, 1);
+}
+
+TEST_F(CommandLineTest, TheAuditLogHasWhatTheOperatorDid) {
+  run({"user", "create", "ada"});
+  run({"token", "create", "ada", "--name", "ci"});
+  const auto id = list({"token", "list", "ada"})[0]["id"].get<std::int64_t>();
+  run({"token", "disable", std::to_string(id)});
+  run({"token", "disable", std::to_string(id)});
+  run({"hardware", "set", "cpu"});
+  const Json all = list({"audit"});
+  ASSERT_EQ(all.size(), 4u) << all.dump(1);
+  EXPECT_EQ(all[0]["action"], "hardware.set");
+  EXPECT_EQ(all[0]["target"], "cpu");
+  EXPECT_EQ(all[0]["actor"], "operator root");
+  EXPECT_EQ(all[1]["action"], "token.disable");
+  EXPECT_EQ(list({"audit", "--account", "ada", "--action", "token."}).size(), 2u);
+  EXPECT_EQ(list({"audit", "--limit", "1"}).size(), 1u);
+  EXPECT_EQ(list({"audit", "--actor", "operator root", "--since", "1h"}).size(), 4u);
+  EXPECT_EQ(run({"audit", "--account", "nobody"}).code, 1);
 }
 
 TEST_F(CommandLineTest, MakesAWorkerTokenAndItsCell) {

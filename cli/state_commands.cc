@@ -5,17 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "common/base/time_format.h"
 
 namespace mimeo::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json time_or_null(const std::optional<WallTime>& at) {
-  return at.has_value() ? Json(to_rfc3339(*at)) : Json();
-}
 
 std::string_view word(store::WorkerState state) {
   switch (state) {

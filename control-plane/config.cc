@@ -59,6 +59,8 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
                "Inputs, outputs and logs are kept at least this long");
   settings.add("keep-records-days", &config.keep_records_days,
                "Predictions are kept at least this long");
+  settings.add("keep-audit-days", &config.keep_audit_days,
+               "The audit log, and tokens that ended, are kept this long");
   settings.add("drain-timeout-s", &config.drain_timeout,
                "How long open requests may take at SIGTERM");
 }

@@ -43,6 +43,7 @@ struct ControlPlaneConfig {
   std::uint32_t batches_in_flight = 1;     // Statements that create (or finish) at once.
   std::uint32_t keep_content_hours = 25;   // Inputs, outputs and logs.
   std::uint32_t keep_records_days = 30;    // Predictions and their results.
+  std::uint32_t keep_audit_days = 400;     // The log of changes, and tokens that ended.
   std::chrono::seconds drain_timeout{10};  // For open requests at SIGTERM.
   std::string log_level = "info";
   std::string log_format = "text";

@@ -19,6 +19,7 @@
 #include "common/base/random.h"
 #include "common/blobs/local_blobs.h"
 #include "common/crypto/crypto.h"
+#include "common/store/postgres/access_listener.h"
 #include "common/store/postgres/migrator.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/telemetry/log.h"
@@ -108,7 +109,10 @@ int run(int argc, char** argv) {
   postgres_options.conninfo = config.database;
   postgres_options.max_connections = store_threads(config);
   postgres_options.application_name = "mimeo-control-plane";
+  store::PostgresOptions listener_options = postgres_options;
+  listener_options.application_name = "mimeo-control-plane access";
   store::PostgresStore store(std::move(postgres_options));
+  store::AccessListener access_feed(std::move(listener_options));
 
   // 4. Files, and the key that signs registry tokens.
   auto blobs = blobs::LocalBlobs::open_directory(config.files_dir);
@@ -119,8 +123,21 @@ int run(int argc, char** argv) {
   // 5. The service, on one thread.
   boost::asio::io_context context(1);
   const auto executor = context.get_executor();
-  ServiceParts parts{executor, clock, random, metrics, store,         store, store,
-                     store,    store, store,  **blobs, signer->get(), &store};
+  ServiceParts parts{.executor = executor,
+                     .clock = clock,
+                     .random = random,
+                     .metrics = metrics,
+                     .predictions = store,
+                     .catalog = store,
+                     .files = store,
+                     .fleet = store,
+                     .outbox = store,
+                     .maintenance = store,
+                     .blobs = **blobs,
+                     .accounts = store,
+                     .signer = signer->get(),
+                     .access_feed = &access_feed,
+                     .trainings = &store};
   Service service(std::move(parts), config);
   Process process(service, executor);
   process.on_done = [&context] { context.stop(); };

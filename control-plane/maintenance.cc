@@ -16,6 +16,7 @@ constexpr std::chrono::hours kEvery{1};
 constexpr milliseconds kReplicaTtl{5000};
 constexpr milliseconds kRenewEvery{1000};
 constexpr std::size_t kFilesPerSweep = 200;
+constexpr std::size_t kEntriesPerSweep = 1000;
 
 }  // namespace
 
@@ -39,6 +40,8 @@ boost::asio::awaitable<void> Maintenance::run() {
       }
       const Status swept = sweep_files();
       if (!swept.ok()) log::warn("removing expired files: {}", swept.ToString());
+      const Status forgotten = sweep_audit();
+      if (!forgotten.ok()) log::warn("forgetting old audit entries: {}", forgotten.ToString());
       return made;
     };
     co_await parts_.pool.run(std::move(work));
@@ -58,6 +61,16 @@ Status Maintenance::sweep_files() {
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
     if (expired.size() < kFilesPerSweep) return absl::OkStatus();
+  }
+}
+
+// On a pool thread, a bounded number at a time, so that no statement takes long.
+Status Maintenance::sweep_audit() {
+  while (true) {
+    MIMEO_ASSIGN_OR_RETURN(
+        const std::size_t count,
+        parts_.accounts.forget_access(parts_.clock.now() - keep_audit_, kEntriesPerSweep));
+    if (count < kEntriesPerSweep) return absl::OkStatus();
   }
 }
 

@@ -1,6 +1,6 @@
 // Housekeeping that every control plane does by itself: partitions ahead of time, old ones dropped,
-// expired files removed, our own row in `replicas` renewed. Several processes may do the same at
-// once.
+// expired files and old entries of the audit log removed, our own row in `replicas` renewed.
+// Several processes may do the same at once.
 
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/blobs/blob_store.h"
+#include "common/store/accounts.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
 
@@ -24,12 +25,14 @@ struct MaintenanceParts {
   blobs::BlobStore& blobs;
   BlockingPool& pool;
   const Clock& clock;
+  store::AccountsStore& accounts;
 };
 
 // On the HTTP thread.
 class Maintenance {
  public:
-  Maintenance(MaintenanceParts parts, store::Retention keep) : parts_(parts), keep_(keep) {}
+  Maintenance(MaintenanceParts parts, store::Retention keep, std::chrono::hours keep_audit)
+      : parts_(parts), keep_(keep), keep_audit_(keep_audit) {}
 
   // Partitions for now and the days ahead; without them nothing can be created.
   boost::asio::awaitable<Status> prepare();
@@ -41,9 +44,11 @@ class Maintenance {
 
  private:
   Status sweep_files();
+  Status sweep_audit();
 
   const MaintenanceParts parts_;
   const store::Retention keep_;
+  const std::chrono::hours keep_audit_;
 };
 
 }  // namespace mimeo::control

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/store/first_start.h"
+
 namespace mimeo::control {
 namespace {
 
@@ -48,7 +50,7 @@ void RecentPredictions::finished(const store::Finish& finish) {
   }
   view.status = finish.status;
   view.error = finish.error;
-  if (!view.started_at) view.started_at = finish.started_at;  // As the store does.
+  view.started_at = store::first_start(view.started_at, finish.started_at, finish.completed_at);
   view.completed_at = finish.completed_at;
   view.output = finish.output;
   view.logs = finish.logs;

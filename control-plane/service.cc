@@ -16,6 +16,7 @@
 #include "control-plane/api/api.h"
 #include "control-plane/database_clock.h"
 #include "control-plane/event_hub.h"
+#include "control-plane/http/audit_trail.h"
 #include "control-plane/http/authenticator.h"
 #include "control-plane/http/front_page.h"
 #include "control-plane/http/json_codec.h"
@@ -154,9 +155,10 @@ struct Service::State {
   // Towards clients.
   std::unique_ptr<PredictionIntake> intake;
   std::unique_ptr<WebhookSender> webhooks;
+  std::optional<Authenticator> authenticator;
   std::unique_ptr<Api> api;
   Router router;
-  std::optional<Authenticator> authenticator;
+  std::optional<AuditTrail> audit;
   std::optional<RateLimiter> limiter;
   std::optional<Middleware> middleware;
   http::HealthEndpoints health;
@@ -181,8 +183,8 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
                 parts.metrics, committer_options(config)),
       health(parts.metrics, [this] { return check_ready(); }),
       maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
-                                   read_pool, clock},
-                  retention(config)),
+                                   read_pool, clock, parts.accounts},
+                  retention(config), std::chrono::hours(24) * config.keep_audit_days),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
   if (parts.trainings != nullptr) prepare_trainings();
@@ -198,7 +200,8 @@ void Service::State::prepare_registry() {
   push_options.hook_secret = config.registry_hook_secret;
   push_options.default_sku = api_settings(config).default_sku;
   pushes.emplace(parts.executor,
-                 PushService::Parts{parts.catalog, registry_pool, *registry, clock, parts.metrics},
+                 PushService::Parts{parts.catalog, parts.accounts, registry_pool, *registry, clock,
+                                    parts.metrics},
                  std::move(push_options));
   trained.emplace(TrainedVersionMaker::Parts{parts.catalog, parts.blobs, *registry, clock},
                   TrainedVersionMaker::Options{config.registry_url, config.external_url});
@@ -320,16 +323,30 @@ void Service::State::start_front(std::string hub_addr) {
   webhooks = make_webhook_sender(parts.executor, webhook_parts());
   webhooks->start();
 
-  api = std::make_unique<Api>(
-      parts.executor,
-      ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs, *intake, *hub,
-               *scheduler, api_pool, clock, parts.random, trained ? parts.trainings : nullptr},
-      api_settings(config));
-  router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
+  ApiParts api_parts{.catalog = parts.catalog,
+                     .predictions = parts.predictions,
+                     .files = parts.files,
+                     .blobs = parts.blobs,
+                     .intake = *intake,
+                     .hub = *hub,
+                     .scheduler = *scheduler,
+                     .pool = api_pool,
+                     .clock = clock,
+                     .random = parts.random,
+                     .accounts = parts.accounts,
+                     .authenticator = *authenticator,
+                     .trainings = trained ? parts.trainings : nullptr};
+  api = std::make_unique<Api>(parts.executor, std::move(api_parts), api_settings(config));
+  router.add(api_routes(*api));
   limiter.emplace(clock, rate_limits(config));
-  middleware.emplace(
-      Middleware::Parts{router, *authenticator, *limiter, clock, parts.random, parts.metrics});
+  audit.emplace(parts.accounts, api_pool, clock, parts.metrics);
+  middleware.emplace(Middleware::Parts{router, *authenticator, *limiter, clock, parts.random,
+                                       parts.metrics, *audit});
+  if (parts.access_feed == nullptr) return;
+  parts.access_feed->start([this](std::optional<AccountId> account) {
+    asio::post(parts.executor, [this, account] { authenticator->forget(account); });
+  });
 }
 
 // What is not of the API is looked at first; it is a handful of exact paths.
@@ -377,6 +394,13 @@ asio::awaitable<Status> Service::start() {
 asio::awaitable<void> Service::stop() {
   State& state = *state_;
   state.is_draining = true;
+  if (state.parts.access_feed != nullptr) {
+    auto stop_feed = [&state] {
+      state.parts.access_feed->stop();
+      return absl::OkStatus();
+    };
+    co_await state.read_pool.run(std::move(stop_feed));
+  }
   log::info("stopping");
   // Schedulers stop naming us to workers, other control planes stop asking us for events.
   auto remove = [&state] { return state.parts.fleet.remove_replica(state.replica); };

@@ -14,6 +14,8 @@
 #include "common/base/status.h"
 #include "common/blobs/blob_store.h"
 #include "common/crypto/crypto.h"
+#include "common/store/access_feed.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
@@ -38,7 +40,9 @@ struct ServiceParts {
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
+  store::AccountsStore& accounts;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
+  store::AccessFeed* access_feed = nullptr;     // Null = changes elsewhere show after a second.
   store::TrainingStore* trainings = nullptr;    // Null = no trainings.
 };
 

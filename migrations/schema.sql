@@ -17,6 +17,22 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.notify_access() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_TABLE_NAME = 'accounts' THEN
+    PERFORM pg_notify('mimeo_access', NEW.id::text);
+  ELSIF TG_OP = 'DELETE' THEN
+    PERFORM pg_notify('mimeo_access', OLD.account_id::text);
+  ELSE
+    PERFORM pg_notify('mimeo_access', NEW.account_id::text);
+  END IF;
+  RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION public.notify_access() IS 'Says which account''s access has changed, on the channel mimeo_access.';
+
 CREATE FUNCTION public.take_cell(cell integer, new_owner uuid, addr text, lease interval) RETURNS SETOF bigint
     LANGUAGE plpgsql
     AS $$
@@ -41,6 +57,7 @@ CREATE TABLE public.accounts (
     max_queued integer NOT NULL,
     webhook_secret text NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    disabled_at timestamp with time zone,
     CONSTRAINT accounts_weight_check CHECK ((weight > (0)::double precision))
 );
 
@@ -51,6 +68,8 @@ COMMENT ON COLUMN public.accounts.type IS '0 user, 1 organization';
 COMMENT ON COLUMN public.accounts.weight IS 'Share in fair queueing.';
 
 COMMENT ON COLUMN public.accounts.max_running IS '0 = no limit';
+
+COMMENT ON COLUMN public.accounts.disabled_at IS 'Since then none of its tokens works; NULL = it may be used.';
 
 ALTER TABLE public.accounts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.accounts_id_seq
@@ -100,6 +119,43 @@ COMMENT ON COLUMN public.active.st IS '0 queued, 1 assigned, 2 processing';
 COMMENT ON COLUMN public.active.attempt IS 'Counts assignments; names the attempt that runs when st > 0.';
 
 COMMENT ON COLUMN public.active.cancel_at IS 'Somebody wants it canceled, since then.';
+
+CREATE TABLE public.audit_log (
+    id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    account_id bigint,
+    action text NOT NULL,
+    target text NOT NULL,
+    outcome smallint NOT NULL,
+    actor text NOT NULL,
+    actor_account_id bigint,
+    actor_user_id bigint,
+    token_id bigint,
+    address text NOT NULL,
+    request_id text NOT NULL,
+    details json NOT NULL
+);
+
+COMMENT ON TABLE public.audit_log IS 'Every change through the API, the command line and image pushes. No secrets; rows are only ever added, and removed by age.';
+
+COMMENT ON COLUMN public.audit_log.account_id IS 'Whose thing was changed; NULL = the installation''s.';
+
+COMMENT ON COLUMN public.audit_log.action IS 'Kind and verb: model.create';
+
+COMMENT ON COLUMN public.audit_log.target IS 'What was changed, by its name: acme/hello';
+
+COMMENT ON COLUMN public.audit_log.outcome IS '0 done, 1 refused, 2 failed or unknown';
+
+COMMENT ON COLUMN public.audit_log.actor IS 'Who, in words that outlive renamed or removed rows.';
+
+ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.cells (
     cell_id integer NOT NULL,
@@ -229,6 +285,20 @@ CREATE TABLE public.instances (
 COMMENT ON TABLE public.instances IS 'Running copies of versions, and what became of earlier ones.';
 
 COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
+
+CREATE TABLE public.memberships (
+    account_id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    role smallint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT memberships_role_check CHECK (((role >= 0) AND (role <= 4)))
+);
+
+COMMENT ON TABLE public.memberships IS 'Which users belong to which organizations.';
+
+COMMENT ON COLUMN public.memberships.account_id IS 'The organization.';
+
+COMMENT ON COLUMN public.memberships.role IS '0 owner, 1 admin, 2 developer, 3 viewer, 4 billing';
 
 CREATE TABLE public.model_runs (
     model_id bigint NOT NULL,
@@ -439,13 +509,19 @@ CREATE TABLE public.tokens (
     created_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone,
     disabled_at timestamp with time zone,
-    last_used_at timestamp with time zone
+    last_used_at timestamp with time zone,
+    scopes text DEFAULT '*'::text NOT NULL,
+    created_by bigint
 )
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.tokens IS 'API tokens, as SHA-256 of their text only.';
 
 COMMENT ON COLUMN public.tokens.last_used_at IS 'Written at most once a minute.';
+
+COMMENT ON COLUMN public.tokens.scopes IS 'What it may do: words with a blank between, ''*'' = everything.';
+
+COMMENT ON COLUMN public.tokens.created_by IS 'Of an organization''s token: the member who made it and whose role bounds it; NULL = the operator made it.';
 
 ALTER TABLE public.tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.tokens_id_seq
@@ -568,6 +644,9 @@ ALTER TABLE ONLY public.accounts
 ALTER TABLE ONLY public.active
     ADD CONSTRAINT active_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.cells
     ADD CONSTRAINT cells_pkey PRIMARY KEY (cell_id);
 
@@ -591,6 +670,9 @@ ALTER TABLE ONLY public.idempotency_default
 
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_pkey PRIMARY KEY (account_id, user_id);
 
 ALTER TABLE ONLY public.model_runs
     ADD CONSTRAINT model_runs_pkey PRIMARY KEY (model_id, shard);
@@ -655,6 +737,10 @@ ALTER TABLE ONLY public.worker_tokens
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX audit_log_account ON public.audit_log USING btree (account_id, id);
+
+CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
+
 CREATE INDEX deployment_releases_version ON public.deployment_releases USING btree (version_id);
 
 CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id, name) WHERE (deleted_at IS NULL);
@@ -666,6 +752,8 @@ CREATE INDEX files_by_expiry ON public.files USING btree (expires_at) WHERE (exp
 CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
 
 CREATE INDEX instances_target ON public.instances USING btree (target_id, id DESC);
+
+CREATE INDEX memberships_user ON public.memberships USING btree (user_id, account_id);
 
 CREATE UNIQUE INDEX models_name ON public.models USING btree (owner_id, name) WHERE (deleted_at IS NULL);
 
@@ -691,6 +779,8 @@ CREATE UNIQUE INDEX targets_pool ON public.targets USING btree (version_id, sku)
 
 CREATE INDEX tokens_account ON public.tokens USING btree (account_id, id);
 
+CREATE INDEX tokens_created_by ON public.tokens USING btree (created_by) WHERE (created_by IS NOT NULL);
+
 CREATE INDEX usage_hour_hour ON public.usage_hour USING btree (hour);
 
 CREATE INDEX versions_model ON public.versions USING btree (model_id, created_at DESC);
@@ -713,6 +803,14 @@ ALTER INDEX public.predictions_pkey ATTACH PARTITION public.predictions_default_
 
 ALTER INDEX public.results_pkey ATTACH PARTITION public.results_default_pkey;
 
+CREATE TRIGGER accounts_access AFTER UPDATE OF disabled_at ON public.accounts FOR EACH ROW WHEN ((old.disabled_at IS DISTINCT FROM new.disabled_at)) EXECUTE FUNCTION public.notify_access();
+
+CREATE TRIGGER memberships_access AFTER INSERT OR DELETE OR UPDATE ON public.memberships FOR EACH ROW EXECUTE FUNCTION public.notify_access();
+
+CREATE TRIGGER tokens_access AFTER UPDATE OF disabled_at, expires_at, scopes, created_by ON public.tokens FOR EACH ROW EXECUTE FUNCTION public.notify_access();
+
+CREATE TRIGGER tokens_access_gone AFTER DELETE ON public.tokens FOR EACH ROW EXECUTE FUNCTION public.notify_access();
+
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
 
@@ -728,6 +826,12 @@ ALTER TABLE ONLY public.deployments
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.accounts(id);
+
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
@@ -739,6 +843,9 @@ ALTER TABLE ONLY public.targets
 
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);

@@ -141,6 +141,12 @@ std::optional<std::string> base64_decode(std::string_view text) {
 
 std::string make_api_token(Random& random) { return "r8_" + alphanumeric(37, random); }
 
+std::string make_webhook_secret(Random& random) {
+  std::array<std::uint8_t, 24> secret;
+  random.fill(secret);
+  return "whsec_" + base64({reinterpret_cast<const char*>(secret.data()), secret.size()});
+}
+
 std::string make_token(std::string_view prefix, Random& random) {
   return std::string(prefix) + alphanumeric(32, random);
 }

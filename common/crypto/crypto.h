@@ -58,6 +58,8 @@ class Md5 : public StreamDigest {
 
 // "r8_" + 37 characters [0-9A-Za-z]: an API token in the form that clients expect.
 [[nodiscard]] std::string make_api_token(Random& random);
+// "whsec_" + standard base64 of 24 bytes: what an account's webhooks are signed with.
+[[nodiscard]] std::string make_webhook_secret(Random& random);
 // `prefix` + 32 characters [0-9A-Za-z]: registry and worker tokens.
 [[nodiscard]] std::string make_token(std::string_view prefix, Random& random);
 

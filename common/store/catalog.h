@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/status.h"
+#include "common/domain/access.h"
 #include "common/domain/resources.h"
 
 namespace mimeo::store {
@@ -34,9 +35,10 @@ struct Account {
   std::int32_t max_queued = 10'000;
   std::string webhook_secret;  // "whsec_" + standard base64 of 24 bytes.
   WallTime created_at;
+  std::optional<WallTime> disabled_at;  // Since then none of its tokens works.
 };
 
-// A token is stored as SHA-256 of its text only.
+// A token is stored as SHA-256 of its text only. accounts.h lists and changes them.
 struct Token {
   std::int64_t id = 0;
   AccountId account = 0;
@@ -47,11 +49,30 @@ struct Token {
   std::optional<WallTime> expires_at;
   std::optional<WallTime> disabled_at;
   std::optional<WallTime> last_used_at;
+  Scopes scopes = Scopes::all();
+  AccountId created_by = 0;  // Of an organization's: the member who made it; 0 = the operator.
+  std::string creator;       // Username of created_by; filled by reads.
 };
 // What authentication needs, in one read.
 struct TokenOwner {
   Token token;
   Account account;
+  // Of token.created_by, where that is set: its role in the account now (nullopt = it left), and
+  // whether it is disabled.
+  std::optional<Role> creator_role;
+  bool is_creator_disabled = false;
+
+  // Whether the token may be used at all. Expired ones, disabled ones, those of disabled accounts
+  // and those whose maker left may not.
+  [[nodiscard]] bool is_valid(WallTime now) const {
+    if (token.disabled_at || account.disabled_at) return false;
+    if (token.expires_at && *token.expires_at <= now) return false;
+    return token.created_by == 0 || (creator_role.has_value() && !is_creator_disabled);
+  }
+  // What it may do: its own scopes, within its maker's role.
+  [[nodiscard]] Scopes scopes() const {
+    return creator_role ? token.scopes & scopes_of(*creator_role) : token.scopes;
+  }
 };
 
 struct Model {

@@ -15,12 +15,14 @@
 #include "common/base/random.h"
 #include "common/base/units.h"
 #include "common/blobs/blob_store.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "common/store/trainings.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/event_hub.h"
+#include "control-plane/http/authenticator.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
 #include "control-plane/openapi/document.h"
@@ -43,6 +45,7 @@ struct ApiSettings {
   Bytes max_file{100'000'000};
   std::chrono::hours file_lifetime{24};
   std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
+  store::AccountLimits account_limits{.tokens = 100, .organizations = 50, .members = 500};
 };
 
 struct ApiParts {
@@ -56,6 +59,8 @@ struct ApiParts {
   BlockingPool& pool;
   const Clock& clock;
   Random& random;
+  store::AccountsStore& accounts;
+  Authenticator& authenticator;               // Told of changes to who may do what.
   store::TrainingStore* trainings = nullptr;  // Null = trainings are refused: there is no registry.
 };
 

@@ -74,6 +74,28 @@ std::optional<std::int32_t> BodyFields::integer(const char* name, std::int32_t l
   return static_cast<std::int32_t>(number);
 }
 
+std::optional<std::vector<std::string>> BodyFields::texts(const char* name) {
+  const nlohmann::json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  std::vector<std::string> texts;
+  bool is_fine = value->is_array();
+  for (std::size_t i = 0; is_fine && i < value->size(); ++i) {
+    is_fine = (*value)[i].is_string();
+    if (is_fine) texts.push_back((*value)[i].get<std::string>());
+  }
+  if (is_fine) return texts;
+  add_problem(name, "Not a list of strings.");
+  return std::nullopt;
+}
+
+std::optional<bool> BodyFields::boolean(const char* name) {
+  const nlohmann::json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_boolean()) return value->get<bool>();
+  add_problem(name, "Must be a valid boolean.");
+  return std::nullopt;
+}
+
 void check_sku(BodyFields& fields, std::string_view sku, const std::vector<Hardware>& known) {
   std::string options;
   for (const Hardware& hardware : known) {

@@ -28,6 +28,9 @@ class BodyFields {
   // Within [low, high].
   std::int32_t required_integer(const char* name, std::int32_t low, std::int32_t high);
   std::optional<std::int32_t> integer(const char* name, std::int32_t low, std::int32_t high);
+  // Any number of strings.
+  std::optional<std::vector<std::string>> texts(const char* name);
+  std::optional<bool> boolean(const char* name);
   // True when the body names it, even as null.
   [[nodiscard]] bool has(const char* name) const { return body_.contains(name); }
 

@@ -132,6 +132,7 @@ Answer create_deployment(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const std::vector<Hardware>> hardware,
                             co_await api.reader.hardware());
   store::Deployment deployment = deployment_of(fields, call.account(), *hardware);
+  call.audit.target = concat(deployment.owner, "/", deployment.name);
   const std::string model = fields.required_text("model");
   const std::string version_text = fields.required_text("version");
   std::shared_ptr<const KnownVersion> version;

@@ -136,6 +136,7 @@ Answer create_model(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const std::vector<Hardware>> hardware,
                             co_await api.reader.hardware());
   store::Model model = model_of(fields, call.account());
+  call.audit.target = concat(model.owner, "/", model.name);
   if (!model.sku.empty()) check_sku(fields, model.sku, *hardware);
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   if (model.owner != call.account().username) {

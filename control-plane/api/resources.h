@@ -21,6 +21,24 @@ Answer get_webhook_secret(Api& api, Call& call);
 
 // description.cc
 Answer get_openapi(Api& api, Call& call);
+// tokens.cc
+Answer list_tokens(Api& api, Call& call);
+Answer create_token(Api& api, Call& call);
+Answer get_token(Api& api, Call& call);
+Answer update_token(Api& api, Call& call);
+Answer delete_token(Api& api, Call& call);
+
+// audit_log.cc
+Answer list_audit_log(Api& api, Call& call);
+
+// organizations.cc
+Answer list_organizations(Api& api, Call& call);
+Answer create_organization(Api& api, Call& call);
+Answer get_organization(Api& api, Call& call);
+Answer update_organization(Api& api, Call& call);
+Answer list_members(Api& api, Call& call);
+Answer put_member(Api& api, Call& call);
+Answer remove_member(Api& api, Call& call);
 
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);

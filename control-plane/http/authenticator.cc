@@ -42,20 +42,30 @@ boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::authenticate
   } else {
     MIMEO_CO_ASSIGN_OR_RETURN(owner, co_await load(std::move(hash)));
   }
-  if (owner == nullptr || owner->token.disabled_at) co_return bad_token();
-  if (owner->token.expires_at && *owner->token.expires_at <= clock_.now()) co_return bad_token();
+  if (owner == nullptr || !owner->is_valid(clock_.now())) co_return bad_token();
   co_return owner;
 }
 
 boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::load(std::string hash) {
+  const std::uint64_t changes = changes_;
   auto read = [catalog = &catalog_, hash] { return catalog->get_token_owner(hash); };
   Result<store::TokenOwner> found = co_await pool_.run(std::move(read));
   if (!found.ok() && !absl::IsNotFound(found.status())) co_return found.status();
   Owner owner;
   if (found.ok()) owner = std::make_shared<const store::TokenOwner>(*std::move(found));
-  owners_.put(hash, std::make_shared<const Owner>(owner));
+  // What was read before a change may be old already.
+  if (changes == changes_) owners_.put(hash, std::make_shared<const Owner>(owner));
   if (owner != nullptr) note_use(owner->token);
   co_return owner;
+}
+
+void Authenticator::forget(std::optional<AccountId> account) {
+  ++changes_;
+  owners_.erase_if([account](const Owner& owner) {
+    if (!account) return true;
+    return owner != nullptr &&
+           (owner->account.id == *account || owner->token.created_by == *account);
+  });
 }
 
 void Authenticator::note_use(const store::Token& token) {

@@ -21,16 +21,21 @@ namespace mimeo::control {
 // The token in "Bearer x" or "Token x"; nullopt when the header has another form.
 [[nodiscard]] std::optional<std::string_view> token_in(std::string_view authorization);
 
-// Lives on the HTTP thread. Remembers answers, also "unknown", for a second: a token that was
-// disabled is refused that soon.
+// Lives on the HTTP thread. Remembers answers, also "unknown", for a second at most: whoever
+// changes what an account's tokens may do calls forget(), and other processes are heard of through
+// an AccessFeed; should both be missed, a token that was disabled is refused within that second.
 class Authenticator {
  public:
   Authenticator(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock);
 
-  // kUnauthenticated for a token that is unknown, disabled or expired; kUnavailable when the store
-  // does not answer.
+  // kUnauthenticated for a token that is unknown, disabled or expired, or whose account is
+  // disabled; kUnavailable when the store does not answer.
   boost::asio::awaitable<Result<std::shared_ptr<const store::TokenOwner>>> authenticate(
       std::string token);
+
+  // From now on the store is asked again about the tokens of this account and those that this user
+  // made; nullopt: about all. Reads under way are not remembered.
+  void forget(std::optional<AccountId> account);
 
  private:
   using Owner = std::shared_ptr<const store::TokenOwner>;
@@ -41,6 +46,7 @@ class Authenticator {
   BlockingPool& pool_;
   const Clock& clock_;
   ReadCache<std::string, Owner> owners_;  // By hash; a null owner = unknown token.
+  std::uint64_t changes_ = 0;             // How often forget() was called.
 };
 
 }  // namespace mimeo::control

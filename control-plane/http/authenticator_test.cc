@@ -56,6 +56,33 @@ TEST_F(AuthenticatorTest, ADisabledTokenIsRefusedWithinASecond) {
   EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
 }
 
+TEST_F(AuthenticatorTest, WhatIsForgottenIsReadAgainAtOnce) {
+  EXPECT_EQ(who("secret"), "acme");
+  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  authenticator_.forget(account_.id + 1);
+  EXPECT_EQ(who("secret"), "acme") << "another account";
+  authenticator_.forget(account_.id);
+  EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
+}
+
+TEST_F(AuthenticatorTest, AReadThatAChangeOvertookIsNotRemembered) {
+  auto early = loop_.start(authenticator_.authenticate("secret"));
+  loop_.settle();
+  authenticator_.forget(account_.id);
+  ASSERT_TRUE(loop_.finish(early).ok());
+  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
+}
+
+TEST_F(AuthenticatorTest, ADisabledAccountHasNoValidToken) {
+  EXPECT_EQ(who("secret"), "acme");
+  store::AccountChange change;
+  change.disabled_at = std::optional<WallTime>(clock_.now());
+  ASSERT_TRUE(store_.update_account(account_.id, change, {}).ok());
+  authenticator_.forget(std::nullopt);
+  EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
+}
+
 TEST_F(AuthenticatorTest, AnExpiredTokenIsRefusedAtOnce) {
   add_token("short", clock_.now() + 500ms);
   EXPECT_EQ(who("short"), "acme");

@@ -18,6 +18,14 @@
 
 namespace mimeo::control {
 
+// What the audit log says of a call beyond its route and its caller; filled by handlers.
+struct AuditNote {
+  AccountId account = 0;    // Whose thing is changed; 0 = the caller's.
+  std::string target;       // Empty = the parameters of the path.
+  std::string details;      // JSON object; empty = the names of the body's fields.
+  bool is_written = false;  // The store wrote the entry together with the change.
+};
+
 // Lives in the coroutine that serves the request, until its handler has ended.
 struct Call {
   const http::RequestHead* head = nullptr;
@@ -25,6 +33,7 @@ struct Call {
   std::string body;                 // Empty for exchange handlers: they read it themselves.
   std::shared_ptr<const store::TokenOwner> caller;  // Null when the route allows nobody.
   std::string request_id;
+  AuditNote audit;
 
   // Only where the route requires a token.
   [[nodiscard]] const store::Account& account() const { return caller->account; }

@@ -66,6 +66,7 @@ boost::asio::awaitable<void> Middleware::serve(http::Exchange& exchange) {
     // A bug of ours. If the head went out already, respond() fails and the connection is cut.
     outcome.error = absl::InternalError(failure);
     outcome.status = 500;
+    if (outcome.route != nullptr) co_await parts_.audit.note(&call, outcome.route, 500);
     http::Response response = problem::internal(call.request_id);
     response.headers.set("X-Request-Id", call.request_id);
     (void)co_await exchange.respond(std::move(response));
@@ -85,6 +86,10 @@ boost::asio::awaitable<void> Middleware::answer(http::Exchange& exchange, Call& 
     response = problem::from_status(result.status(), call.request_id);
   }
   outcome.status = response.status;
+  // Before the answer: who reads the log next finds it there.
+  if (outcome.route != nullptr) {
+    co_await parts_.audit.note(&call, outcome.route, response.status);
+  }
   response.headers.set("X-Request-Id", call.request_id);
   if (outcome.rate.is_limited) {
     response.headers.add("ratelimit-remaining", std::to_string(outcome.rate.remaining));
@@ -145,9 +150,18 @@ boost::asio::awaitable<std::optional<http::Response>> Middleware::refuse(Call& c
     if (problem::is_our_fault(owner.status())) outcome.error = owner.status();
     co_return problem::from_status(owner.status(), call.request_id);
   }
+  // One scope is enough; who has said nothing about a route is asked for all.
+  const Scopes granted = (*owner)->scopes();
+  const bool is_allowed = !route.scopes              ? granted.is_all()
+                          : route.scopes->is_empty() ? true
+                                                     : !(granted & *route.scopes).is_empty();
+  if (!is_allowed && route.access == Access::kAnybody) co_return std::nullopt;
   call.caller = *std::move(owner);
   outcome.rate = parts_.limiter.take(call.caller->account.id, route.rate);
   if (!outcome.rate.is_allowed) co_return problem::throttled(outcome.rate.retry_after_s);
+  if (!is_allowed) {
+    co_return problem::missing_scope(*call.caller, route.scopes.value_or(Scopes::all()));
+  }
   co_return std::nullopt;
 }
 

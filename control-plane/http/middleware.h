@@ -1,5 +1,5 @@
-// What happens to every request around its handler: request id, route, token, rate limit, body,
-// the catch-all for exceptions, one log line, metrics. Handlers are in ../api.
+// What happens to every request around its handler: request id, route, token, scope, rate limit,
+// body, the catch-all for exceptions, the audit log, one log line, metrics. Handlers are in ../api.
 
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "common/base/random.h"
 #include "common/http/server.h"
 #include "common/telemetry/metrics.h"
+#include "control-plane/http/audit_trail.h"
 #include "control-plane/http/authenticator.h"
 #include "control-plane/http/call.h"
 #include "control-plane/http/rate_limiter.h"
@@ -30,6 +31,7 @@ class Middleware {
     const Clock& clock;
     Random& random;
     Metrics& metrics;
+    AuditTrail& audit;
   };
   explicit Middleware(Parts parts) : parts_(parts) {}
 

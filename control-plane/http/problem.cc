@@ -88,6 +88,21 @@ http::Response bad_token() {
 
 http::Response forbidden(std::string_view detail) { return make(403, "Forbidden", detail); }
 
+http::Response missing_scope(const store::TokenOwner& caller, Scopes needed) {
+  const std::string words = to_text(needed);
+  const bool is_one = words.find(' ') == std::string::npos;
+  std::string detail =
+      concat("This needs ", is_one ? "the scope \"" : "one of the scopes \"", words,
+             "\". The token \"", caller.token.name, "\" (", caller.token.prefix, "...) has \"",
+             to_text(caller.token.scopes), "\"");
+  if (caller.creator_role) {
+    detail.append(concat(", and ", caller.token.creator, " is ", name_of(*caller.creator_role),
+                         " of ", caller.account.username));
+  }
+  detail.push_back('.');
+  return forbidden(detail);
+}
+
 http::Response not_found() {
   return detail_and_status(404, "The requested resource could not be found.");
 }

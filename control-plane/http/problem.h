@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/domain/access.h"
 #include "common/http/message.h"
+#include "common/store/catalog.h"
 #include "control-plane/input_validator.h"
 
 namespace mimeo::control {
@@ -34,6 +36,8 @@ namespace problem {
 [[nodiscard]] http::Response bad_token();
 // 403.
 [[nodiscard]] http::Response forbidden(std::string_view detail);
+// Names what the token has and that it needs one of `needed`.
+[[nodiscard]] http::Response missing_scope(const store::TokenOwner& caller, Scopes needed);
 // 404.
 [[nodiscard]] http::Response not_found();
 [[nodiscard]] http::Response file_not_found();

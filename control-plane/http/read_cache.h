@@ -64,6 +64,19 @@ class ReadCache {
     entries_.erase(it);
   }
 
+  // Looks at every value: for what happens rarely.
+  template <class Predicate>
+  void erase_if(Predicate is_old) {
+    for (auto it = order_.begin(); it != order_.end();) {
+      if (is_old(*it->value)) {
+        entries_.erase(it->key);
+        it = order_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+
  private:
   static constexpr std::chrono::milliseconds kGrace{500};
   struct Entry {

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "common/base/units.h"
+#include "common/domain/access.h"
 #include "control-plane/http/call.h"
 
 namespace mimeo::control {
@@ -37,6 +39,11 @@ struct Route {
   RateKind rate = RateKind::kOther;
   Bytes max_body = 1_MiB;
   Cors cors = Cors::kOff;
+  // A token needs one of these, else 403; empty: any valid token will do. nullopt: nobody has said,
+  // so only tokens that may do everything.
+  std::optional<Scopes> scopes;
+  // What the audit log calls a change by this route: "model.create". Empty: not in the log.
+  std::string action;
 };
 
 struct Match {

@@ -1,5 +1,7 @@
 #include "control-plane/registry/push_events.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "common/oci/manifest.h"
@@ -14,6 +16,16 @@ std::string text_at(const Json& object, const char* key) {
   if (!object.is_object()) return {};
   const auto at = object.find(key);
   return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+// "account#token id#member", as token_service.cc signs it; from another signer a name alone.
+void read_subject(const std::string& subject, Push& push) {
+  const std::size_t first = std::min(subject.find('#'), subject.size());
+  const std::size_t second = std::min(subject.find('#', first + 1), subject.size());
+  push.pushed_by = subject.substr(0, first);
+  if (first == subject.size()) return;
+  push.token = std::strtoll(subject.c_str() + first + 1, nullptr, 10);
+  if (second < subject.size()) push.member = subject.substr(second + 1);
 }
 
 bool is_manifest(std::string_view media_type) {
@@ -36,7 +48,11 @@ Result<std::vector<Push>> parse_push_events(std::string_view body) {
     push.repository = text_at(target, "repository");
     push.digest = text_at(target, "digest");
     push.tag = text_at(target, "tag");
-    push.pushed_by = text_at(event.value("actor", Json()), "name");
+    read_subject(text_at(event.value("actor", Json()), "name"), push);
+    const Json request = event.value("request", Json());
+    push.request_id = text_at(request, "id");
+    push.address = text_at(request, "addr");
+    push.address.resize(std::min(push.address.rfind(':'), push.address.size()));
     if (is_manifest(text_at(target, "mediaType")) && oci::is_repository(push.repository) &&
         oci::is_digest(push.digest)) {
       pushes.push_back(std::move(push));

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,12 @@ struct Push {
   std::string repository;
   std::string digest;
   std::string tag;        // Empty for a push by digest.
-  std::string pushed_by;  // Username; the subject of the token that was used.
+  std::string pushed_by;  // Username of the account whose token was used.
+  // Who that was more exactly, where the notification says it.
+  std::int64_t token = 0;  // 0 = unknown.
+  std::string member;      // Of an organization: the user who made the token.
+  std::string address;
+  std::string request_id;
 };
 
 // The pushes of manifests among the events; everything else is passed by. kInvalidArgument when

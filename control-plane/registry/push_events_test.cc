@@ -28,6 +28,26 @@ TEST(PushEvents, FindsPushesOfManifestsAndPassesTheRestBy) {
   EXPECT_EQ(pushes->front().pushed_by, "alice");
 }
 
+TEST(PushEvents, ASubjectOfOursNamesTokenAndMember) {
+  const auto push = [](const std::string& subject) {
+    return parse_push_events(R"({"events":[{"action":"push","target":{"mediaType":")" + kManifest +
+                             R"(","digest":")" + kDigest +
+                             R"(","repository":"corp/tiny"},"actor":{"name":")" + subject +
+                             R"("},"request":{"id":"r1","addr":"10.0.0.9:5123"}}]})")
+        .value()
+        .at(0);
+  };
+  const Push ours = push("corp#42#ada");
+  EXPECT_EQ(ours.pushed_by, "corp");
+  EXPECT_EQ(ours.token, 42);
+  EXPECT_EQ(ours.member, "ada");
+  EXPECT_EQ(ours.address, "10.0.0.9");
+  EXPECT_EQ(ours.request_id, "r1");
+  EXPECT_EQ(push("alice#7#").pushed_by, "alice");
+  EXPECT_EQ(push("alice#7#").member, "");
+  EXPECT_EQ(push("#").token, 0);
+}
+
 TEST(PushEvents, RefusesWhatIsNoNotification) {
   for (const char* body : {"", "[]", "{}", R"({"events":{}})", "\xff"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(parse_push_events(body).status())) << body;

@@ -47,7 +47,7 @@ PushService::PushService(asio::any_io_executor executor, Parts parts, PushServic
                 if (repository.empty()) return parts_.tokens.reader_token({});
                 return parts_.tokens.pull_token(repository);
               }),
-      maker_(client_, parts_.catalog, parts_.clock, options_.default_sku),
+      maker_(client_, parts_.catalog, parts_.accounts, parts_.clock, options_.default_sku),
       tasks_(std::move(executor)) {}
 
 asio::awaitable<void> PushService::handle_events(http::Exchange& exchange) {

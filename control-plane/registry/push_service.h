@@ -39,6 +39,7 @@ class PushService {
  public:
   struct Parts {
     store::CatalogStore& catalog;
+    store::AccountsStore& accounts;
     BlockingPool& pool;
     const RegistryTokens& tokens;
     const Clock& clock;

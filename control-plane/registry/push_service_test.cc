@@ -71,7 +71,7 @@ class PushServiceTest : public testing::Test {
     PushServiceOptions service_options;
     service_options.registry_url = registry_.url();
     service_options.hook_secret = "hook";
-    const PushService::Parts parts{store_, pool_, *tokens_, clock_, metrics_};
+    const PushService::Parts parts{store_, store_, pool_, *tokens_, clock_, metrics_};
     has_service_ = false;
     service_.emplace(server_->io().get_executor(), parts, service_options);
     has_service_ = true;
@@ -138,6 +138,21 @@ TEST_F(PushServiceTest, APushMakesAPrivateModelAndItsVersion) {
   EXPECT_EQ(model.visibility, store::Visibility::kPrivate);
   EXPECT_EQ(model.sku, "cpu");
   EXPECT_EQ(model.latest_version, version->id);
+}
+
+TEST_F(PushServiceTest, APushIsInTheAuditLogOfItsAccount) {
+  const std::string digest = as("alice").push("alice/hello", "latest", model_image()).value();
+  ASSERT_TRUE(wait_for(id_of(digest)).ok());
+  const auto alice = store_.get_account_by_username("alice").value();
+  store::AuditFilter filter;
+  filter.account = alice.id;
+  const auto entries = store_.list_audit(filter).value();
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].action, "version.create");
+  EXPECT_EQ(entries[0].target, "alice/hello/" + digest.substr(7));
+  EXPECT_EQ(entries[0].actor, "alice");
+  EXPECT_EQ(entries[0].token, store_.list_tokens(alice.id)->front().id);
+  EXPECT_EQ(entries[1].action, "model.create");
 }
 
 TEST_F(PushServiceTest, TheRegistryRefusesForeignNamespacesAndWrongCredentials) {

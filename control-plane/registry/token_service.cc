@@ -53,6 +53,13 @@ std::vector<std::pair<std::string, std::string>> parse_form(std::string body) {
   return fields;
 }
 
+// Whom the registry's notifications name: the account, the member that made the token, the token.
+std::string subject_of(const store::TokenOwner& caller) {
+  if (caller.account.id == 0) return "";
+  return caller.account.username + "#" + std::to_string(caller.token.id) + "#" +
+         caller.token.creator;
+}
+
 std::optional<std::string> find(const std::vector<std::pair<std::string, std::string>>& fields,
                                 std::string_view name) {
   for (const auto& [key, value] : fields) {
@@ -132,9 +139,9 @@ asio::awaitable<void> RegistryTokens::handle_token(http::Exchange& exchange) {
 asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
                                             std::optional<std::string> password,
                                             Parameters parameters) {
-  store::Account account;  // id 0: nobody.
+  store::TokenOwner caller;  // Account 0: nobody.
   if (password) {
-    auto known = co_await account_of(std::move(*password));
+    auto known = co_await owner_of(std::move(*password));
     if (!known.ok()) {
       const bool is_ours = absl::IsUnauthenticated(known.status());
       http::Response response =
@@ -143,7 +150,7 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
       co_await exchange->respond(std::move(response));
       co_return;
     }
-    account = std::move(*known);
+    caller = std::move(*known);
   }
   std::vector<crypto::RegistryAccess> access;
   for (const auto& [name, value] : parameters) {
@@ -151,12 +158,12 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
     for (const std::string& one : split(value, ' ')) {
       auto scope = parse_scope(one);
       if (!scope || access.size() >= 32) continue;
-      store::Account caller = account;
-      crypto::RegistryAccess entry = co_await allowed(std::move(*scope), std::move(caller));
+      store::TokenOwner who = caller;
+      crypto::RegistryAccess entry = co_await allowed(std::move(*scope), std::move(who));
       access.push_back(std::move(entry));
     }
   }
-  const std::string token = sign(account.username, access, options_.lifetime);
+  const std::string token = sign(subject_of(caller), access, options_.lifetime);
   http::Response response = json(200, {{"token", token},
                                        {"access_token", token},
                                        {"expires_in", options_.lifetime.count()},
@@ -164,7 +171,7 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
   co_await exchange->respond(std::move(response));
 }
 
-asio::awaitable<Result<store::Account>> RegistryTokens::account_of(std::string token) {
+asio::awaitable<Result<store::TokenOwner>> RegistryTokens::owner_of(std::string token) {
   auto read = [this, hash = crypto::sha256(token)] { return catalog_.get_token_owner(hash); };
   auto owner = co_await pool_.run(std::move(read));
   if (absl::IsNotFound(owner.status())) co_return absl::UnauthenticatedError("no such API token");
@@ -173,21 +180,26 @@ asio::awaitable<Result<store::Account>> RegistryTokens::account_of(std::string t
   if (owner->token.expires_at && *owner->token.expires_at <= clock_.now()) {
     co_return absl::UnauthenticatedError("this API token has expired");
   }
-  co_return owner->account;
+  if (!owner->is_valid(clock_.now())) {
+    co_return absl::UnauthenticatedError("this API token's account is disabled, or its maker left");
+  }
+  co_return owner;
 }
 
 // Own repositories: pull and push. Public models of others: pull.
 asio::awaitable<crypto::RegistryAccess> RegistryTokens::allowed(RegistryScope scope,
-                                                                store::Account account) {
+                                                                store::TokenOwner caller) {
   crypto::RegistryAccess access;
   access.type = scope.type;
   access.repository = scope.name;
   const auto model = split_model_name(scope.name);
-  if (scope.type != "repository" || !model.ok() || account.id == 0) co_return access;
-  bool may_push = model->first == account.username;
-  bool may_pull = may_push;
-  if (!may_push) {
-    auto read = [this, owner = model->first, name = model->second, viewer = account.id] {
+  if (scope.type != "repository" || !model.ok() || caller.account.id == 0) co_return access;
+  const Scopes scopes = caller.scopes();
+  const bool is_own = model->first == caller.account.username;
+  const bool may_push = is_own && scopes.has(Scope::kModels);
+  bool may_pull = scopes.has(Scope::kModels) || scopes.has(Scope::kRead);
+  if (may_pull && !is_own) {
+    auto read = [this, owner = model->first, name = model->second, viewer = caller.account.id] {
       return catalog_.get_model(owner, name, viewer);
     };
     const auto found = co_await pool_.run(std::move(read));
@@ -210,8 +222,8 @@ asio::awaitable<void> RegistryTokens::handle_verify_token(http::Exchange& exchan
   http::Response response = refused(404, "UNKNOWN", "no such token");
   if (body.ok()) {
     std::string token = find(parse_form(std::move(*body)), "token").value_or("");
-    const auto account = co_await account_of(std::move(token));
-    if (account.ok()) response = json(200, {{"username", account->username}});
+    const auto owner = co_await owner_of(std::move(token));
+    if (owner.ok()) response = json(200, {{"username", owner->account.username}});
   }
   co_await exchange.respond(std::move(response));
 }

@@ -53,7 +53,8 @@ class RegistryTokens {
                  const crypto::TokenSigner& signer, const Clock& clock, Random& random,
                  RegistryTokenOptions options);
 
-  // GET and POST /registry/token. Without credentials: a token that allows nothing. Scopes that the
+  // GET and POST /registry/token. A push needs the scope "models", a pull that or "read"
+  // (common/domain/access.h). Without credentials: a token that allows nothing. Scopes that the
   // caller may not have are narrowed to no actions, as the protocol wants it; wrong credentials are
   // 401.
   boost::asio::awaitable<void> handle_token(http::Exchange& exchange);
@@ -75,9 +76,9 @@ class RegistryTokens {
 
   boost::asio::awaitable<void> grant(http::Exchange* exchange, std::optional<std::string> password,
                                      Parameters parameters);
-  boost::asio::awaitable<Result<store::Account>> account_of(std::string token);
+  boost::asio::awaitable<Result<store::TokenOwner>> owner_of(std::string token);
   boost::asio::awaitable<crypto::RegistryAccess> allowed(RegistryScope scope,
-                                                         store::Account account);
+                                                         store::TokenOwner caller);
   [[nodiscard]] std::string sign(std::string_view subject,
                                  const std::vector<crypto::RegistryAccess>& access,
                                  std::chrono::seconds lifetime) const;

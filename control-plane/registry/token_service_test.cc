@@ -48,6 +48,14 @@ class RegistryTokensTest : public testing::Test {
     EXPECT_TRUE(store_.create_token(token).ok());
     return account;
   }
+  // Another token of alice.
+  void add_token(const std::string& text, Scopes scopes, AccountId account) {
+    store::Token token;
+    token.account = account;
+    token.hash = crypto::sha256(text);
+    token.scopes = scopes;
+    EXPECT_TRUE(store_.create_token(token).ok());
+  }
   void add_model(const store::Account& owner, const std::string& name,
                  store::Visibility visibility) {
     store::Model model;
@@ -104,6 +112,48 @@ TEST_F(RegistryTokensTest, OthersMayPullPublicModelsAndNothingElse) {
     {"type":"repository","name":"bob/open","actions":["pull"]},
     {"type":"repository","name":"bob/hidden","actions":[]},
     {"type":"registry","name":"catalog","actions":[]}])"));
+}
+
+TEST_F(RegistryTokensTest, ScopesBoundPushesAndPulls) {
+  const auto actions = [this](const std::string& text) {
+    return access(get("scope=repository:alice/new:push,pull", "alice:" + text))[0]["actions"];
+  };
+  add_token("pusher", {Scope::kModels}, alice_.id);
+  EXPECT_EQ(actions("pusher"), json::parse(R"(["push","pull"])"));
+  add_token("reader", {Scope::kRead}, alice_.id);
+  EXPECT_EQ(actions("reader"), json::parse(R"(["pull"])"));
+  add_token("runner", {Scope::kPredictions}, alice_.id);
+  EXPECT_EQ(actions("runner"), json::array());
+}
+
+TEST_F(RegistryTokensTest, RolesBoundPushesToAnOrganization) {
+  store::Account corp;
+  corp.type = store::AccountType::kOrganization;
+  corp.username = "corp";
+  corp = store_.create_account(corp).value();
+  store::Membership member;
+  member.organization = corp.id;
+  member.user = alice_.id;
+  member.role = Role::kViewer;
+  ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
+  store::Token token;
+  token.account = corp.id;
+  token.created_by = alice_.id;
+  token.hash = crypto::sha256("member");
+  ASSERT_TRUE(store_.create_token(token).ok());
+  const std::string query = "scope=repository:corp/new:push,pull";
+  EXPECT_EQ(access(get(query, "corp:member"))[0]["actions"], json::parse(R"(["pull"])"));
+  member.role = Role::kDeveloper;
+  ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
+  EXPECT_EQ(access(get(query, "corp:member"))[0]["actions"], json::parse(R"(["push","pull"])"));
+  ASSERT_TRUE(store_
+                  .put_member({.organization = corp.id,
+                               .user = store_.get_account_by_username("bob")->id,
+                               .role = Role::kOwner},
+                              {}, {})
+                  .ok());
+  ASSERT_TRUE(store_.remove_member(corp.id, alice_.id, {}).ok());
+  EXPECT_EQ(get(query, "corp:member").status, 401);
 }
 
 TEST_F(RegistryTokensTest, NobodyGetsATokenThatAllowsNothing) {

@@ -57,8 +57,30 @@ store::Version describe(const oci::ResolvedImage& resolved, const Result<ModelIm
 }  // namespace
 
 VersionMaker::VersionMaker(const oci::RegistryClient& registry, store::CatalogStore& catalog,
-                           const Clock& clock, std::string default_sku)
-    : registry_(registry), catalog_(catalog), clock_(clock), default_sku_(std::move(default_sku)) {}
+                           store::AccountsStore& accounts, const Clock& clock,
+                           std::string default_sku)
+    : registry_(registry),
+      catalog_(catalog),
+      accounts_(accounts),
+      clock_(clock),
+      default_sku_(std::move(default_sku)) {}
+
+Status VersionMaker::tell(const store::Account& owner, const Push& push, std::string action,
+                          std::string target) {
+  store::AuditEntry entry;
+  entry.at = clock_.now();
+  entry.account = owner.id;
+  entry.action = std::move(action);
+  entry.target = std::move(target);
+  // A push that only reconciling found names nobody.
+  entry.actor = !push.member.empty() ? push.member : push.pushed_by;
+  if (entry.actor.empty()) entry.actor = "registry";
+  entry.actor_account = push.pushed_by == owner.username ? owner.id : 0;
+  entry.token = push.token;
+  entry.address = push.address;
+  entry.request_id = push.request_id;
+  return accounts_.append_audit(entry);
+}
 
 // The digest itself, unless another repository has a version of the same image already: ids are
 // unique, so the second one gets an id from its name and the digest together.
@@ -80,7 +102,7 @@ Result<bool> VersionMaker::is_known(std::string_view repository, std::string_vie
 }
 
 Result<store::Model> VersionMaker::ensure_model(const store::Account& owner,
-                                                const std::string& name) {
+                                                const std::string& name, const Push& push) {
   auto found = catalog_.get_model(owner.username, name, /*viewer=*/0);
   if (!absl::IsNotFound(found.status())) return found;
   store::Model model;
@@ -90,6 +112,7 @@ Result<store::Model> VersionMaker::ensure_model(const store::Account& owner,
   model.visibility = store::Visibility::kPrivate;
   model.sku = default_sku_;
   model.created_at = clock_.now();
+  MIMEO_RETURN_IF_ERROR(tell(owner, push, "model.create", owner.username + "/" + name));
   auto created = catalog_.create_model(model);
   if (!absl::IsAlreadyExists(created.status())) return created;
   return catalog_.get_model(owner.username, name,
@@ -117,11 +140,15 @@ Result<PushOutcome> VersionMaker::make(const Push& push, PushOrigin origin) {
   if (before.ok() && (origin == PushOrigin::kReconciled || before->state == version.state)) {
     return PushOutcome::kKnown;
   }
-  MIMEO_ASSIGN_OR_RETURN(const auto model, ensure_model(*owner, name->second));
+  MIMEO_ASSIGN_OR_RETURN(const auto model, ensure_model(*owner, name->second, push));
   version.model = model.id;
   version.repository = push.repository;
   version.pushed_by = push.pushed_by;
   version.created_at = clock_.now();
+  if (image.ok()) {
+    MIMEO_RETURN_IF_ERROR(
+        tell(*owner, push, "version.create", push.repository + "/" + version.id.hex()));
+  }
   MIMEO_RETURN_IF_ERROR(catalog_.put_version(version).status());
   return image.ok() ? PushOutcome::kMade : PushOutcome::kRefused;
 }

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/oci/registry_client.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "control-plane/registry/push_events.h"
 
@@ -33,7 +34,7 @@ class VersionMaker {
  public:
   // All outlive the maker.
   VersionMaker(const oci::RegistryClient& registry, store::CatalogStore& catalog,
-               const Clock& clock, std::string default_sku);
+               store::AccountsStore& accounts, const Clock& clock, std::string default_sku);
 
   // Idempotent. Makes the model, private, if its owner exists: pushing is how models come into
   // being. Errors are worth another try: kUnavailable and what else the registry or the store did
@@ -45,12 +46,18 @@ class VersionMaker {
   Result<bool> is_known(std::string_view repository, std::string_view digest);
 
  private:
-  Result<store::Model> ensure_model(const store::Account& owner, const std::string& name);
+  Result<store::Model> ensure_model(const store::Account& owner, const std::string& name,
+                                    const Push& push);
+  // Into the audit log: what the push makes. Before it is made: a push is tried until it is
+  // settled, so an entry may be there twice, but is never missing.
+  Status tell(const store::Account& owner, const Push& push, std::string action,
+              std::string target);
   // The id under which this repository's version of that digest is kept.
   Result<VersionId> id_for(std::string_view repository, std::string_view digest);
 
   const oci::RegistryClient& registry_;
   store::CatalogStore& catalog_;
+  store::AccountsStore& accounts_;
   const Clock& clock_;
   const std::string default_sku_;
 };

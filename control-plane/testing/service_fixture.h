@@ -37,6 +37,7 @@ struct ServiceStores {
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
+  store::AccountsStore& accounts;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -105,11 +106,19 @@ class ServiceFixture : public testing::Test {
     config.external_url = "https://mimeo.example";
     config.drain_timeout = 1s;
     config.reserve_limit = 20s;  // The scheduler here always has a slot, if late on a busy machine.
-    auto service = std::make_unique<Service>(
-        ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
-                     stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
-                     stores_.maintenance, blobs_, nullptr},
-        config);
+    ServiceParts parts{.executor = loop_.executor(),
+                       .clock = clock_,
+                       .random = random_,
+                       .metrics = metrics,
+                       .predictions = stores_.predictions,
+                       .catalog = stores_.catalog,
+                       .files = stores_.files,
+                       .fleet = stores_.fleet,
+                       .outbox = stores_.outbox,
+                       .maintenance = stores_.maintenance,
+                       .blobs = blobs_,
+                       .accounts = stores_.accounts};
+    auto service = std::make_unique<Service>(std::move(parts), config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;
     return service;

@@ -242,6 +242,22 @@ TEST_P(PredictionsContract, ARetryStaysProcessingSinceItsFirstStart) {
   EXPECT_EQ(view(id).started_at, first_start);
 }
 
+TEST_P(PredictionsContract, AStartThatIsHeardOfAfterTheEndIsNotShownBehindIt) {
+  const PredictionId timed = create_assigned();
+  Finish f = finish_of(timed, 1);
+  f.started_at = f.completed_at - std::chrono::milliseconds{1};
+  EXPECT_TRUE(start(timed, 1));
+  EXPECT_EQ(finish(f), FinishOutcome::kCommitted);
+  EXPECT_EQ(view(timed).started_at, f.started_at);
+
+  const PredictionId untimed = create_assigned();
+  f = finish_of(untimed, 1);
+  f.started_at.reset();
+  EXPECT_TRUE(start(untimed, 1));
+  EXPECT_EQ(finish(f), FinishOutcome::kCommitted);
+  EXPECT_EQ(view(untimed).started_at, f.completed_at);
+}
+
 // --- finish (T5, T7, T10 to T14) ---
 
 TEST_P(PredictionsContract, FinishShowsEverythingThatTheModelDid) {

@@ -38,16 +38,7 @@ bool has_all_words(const Model& model, const std::string& words) {
 
 Result<Account> MemoryStore::create_account(const Account& account) {
   const std::scoped_lock lock(mutex_);
-  for (const auto& [id, other] : accounts_) {
-    if (other.username == account.username) {
-      return absl::AlreadyExistsError("an account of this name exists");
-    }
-  }
-  Account stored = account;
-  stored.id = ++last_id_;
-  if (stored.name.empty()) stored.name = stored.username;
-  accounts_.emplace(stored.id, stored);
-  return stored;
+  return insert_account(account);
 }
 
 Result<Account> MemoryStore::get_account(AccountId id) {
@@ -76,20 +67,21 @@ Result<std::vector<Account>> MemoryStore::list_accounts() {
 
 Result<Token> MemoryStore::create_token(const Token& token) {
   const std::scoped_lock lock(mutex_);
-  if (!accounts_.contains(token.account)) return no_such("account");
-  for (const auto& [id, other] : tokens_) {
-    if (other.hash == token.hash) return absl::AlreadyExistsError("this token exists");
-  }
-  Token stored = token;
-  stored.id = ++last_id_;
-  tokens_.emplace(stored.id, stored);
-  return stored;
+  return insert_token(token);
 }
 
 Result<TokenOwner> MemoryStore::get_token_owner(std::string_view hash) {
   const std::scoped_lock lock(mutex_);
   for (const auto& [id, token] : tokens_) {
-    if (token.hash == hash) return TokenOwner{token, accounts_.at(token.account)};
+    if (token.hash != hash) continue;
+    TokenOwner owner;
+    owner.token = shown(token);
+    owner.account = accounts_.at(token.account);
+    if (token.created_by == 0) return owner;
+    const auto member = members_.find({token.account, token.created_by});
+    if (member != members_.end()) owner.creator_role = member->second.role;
+    owner.is_creator_disabled = accounts_.at(token.created_by).disabled_at.has_value();
+    return owner;
   }
   return no_such("token");
 }
@@ -98,7 +90,7 @@ Result<std::vector<Token>> MemoryStore::list_tokens(AccountId account) {
   const std::scoped_lock lock(mutex_);
   std::vector<Token> tokens;
   for (const auto& [id, token] : tokens_) {
-    if (token.account == account) tokens.push_back(token);
+    if (token.account == account) tokens.push_back(shown(token));
   }
   return tokens;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/store/first_start.h"
 #include "common/store/memory/memory_store.h"
 #include "common/store/text.h"
 
@@ -197,8 +198,8 @@ FinishOutcome MemoryStore::finish_one(const Finish& item) {
   count_usage(active, item);
   Outcome outcome{item, active.row.attempt, active.version};
   sanitize(outcome.finish);
-  if (!outcome.finish.started_at.has_value()) outcome.finish.started_at = active.row.started_at;
-  if (active.row.started_at.has_value()) outcome.finish.started_at = active.row.started_at;
+  outcome.finish.started_at =
+      first_start(active.row.started_at, item.started_at, item.completed_at);
   results_.emplace(item.id, std::move(outcome));
   if ((wanted_events(predictions_.at(item.id)) & bit(WebhookEvent::kCompleted)) != 0) {
     add_delivery(item.id, WebhookEvent::kCompleted);

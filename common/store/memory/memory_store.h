@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "common/base/clock.h"
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
@@ -22,6 +23,7 @@ namespace mimeo::store {
 // leases, assignment times and due times are measured with it.
 class MemoryStore final : public PredictionStore,
                           public CatalogStore,
+                          public AccountsStore,
                           public FleetStore,
                           public OutboxStore,
                           public TrainingStore,
@@ -87,6 +89,29 @@ class MemoryStore final : public PredictionStore,
   Status delete_deployment(DeploymentId id, std::chrono::seconds idle_for) override;
   Status set_release_state(DeploymentId id, std::int32_t number, ReleaseState from,
                            ReleaseState to) override;
+
+  // AccountsStore
+  Result<Account> add_account(const Account& account, AccountId owner, const AccountLimits& limits,
+                              const AuditEntry& entry) override;
+  Result<Account> update_account(AccountId id, const AccountChange& change,
+                                 const AuditEntry& entry) override;
+  Result<std::vector<Membership>> list_members(AccountId organization, std::string_view after,
+                                               std::size_t limit) override;
+  Result<std::vector<Membership>> list_organizations(AccountId user) override;
+  Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
+  Status put_member(const Membership& member, const AccountLimits& limits,
+                    const AuditEntry& entry) override;
+  Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
+  Result<Token> add_token(const Token& token, const AccountLimits& limits,
+                          const AuditEntry& entry) override;
+  Result<Token> get_token(std::int64_t id) override;
+  Result<std::vector<Token>> page_tokens(AccountId account, AccountId created_by,
+                                         std::int64_t below_id, std::size_t limit) override;
+  Result<Token> update_token(std::int64_t id, const TokenChange& change,
+                             const AuditEntry& entry) override;
+  Status append_audit(const AuditEntry& entry) override;
+  Result<std::vector<AuditEntry>> list_audit(const AuditFilter& filter) override;
+  Result<std::size_t> forget_access(WallTime before, std::size_t limit) override;
 
   // FleetStore
   Status heartbeat_replica(const Replica& replica, std::chrono::milliseconds ttl) override;
@@ -181,6 +206,13 @@ class MemoryStore final : public PredictionStore,
   [[nodiscard]] RunnableTarget runnable(const Target& target) const;
   [[nodiscard]] Deployment shown(const DeploymentRecord& record) const;
   DeploymentRecord* find_deployment(DeploymentId id);
+  [[nodiscard]] Membership shown(const Membership& member) const;
+  [[nodiscard]] Token shown(const Token& token) const;
+  [[nodiscard]] std::size_t owners_of(AccountId organization) const;
+  Result<Account> insert_account(const Account& account);
+  Result<Token> insert_token(const Token& token);
+  Status may_join(const Membership& member, const AccountLimits& limits) const;
+  void log_change(AuditEntry entry);
 
   const Clock& clock_;
   mutable std::mutex mutex_;
@@ -198,6 +230,8 @@ class MemoryStore final : public PredictionStore,
   std::int64_t last_config_seq_ = 0;
   std::map<AccountId, Account> accounts_;
   std::map<std::int64_t, Token> tokens_;
+  std::map<std::pair<AccountId, AccountId>, Membership> members_;  // By organization and user.
+  std::map<std::int64_t, AuditEntry> audit_;
   std::vector<std::pair<std::int32_t, Hardware>> hardware_;
   std::map<ModelId, ModelRecord> models_;
   std::unordered_map<VersionId, Version> versions_;

@@ -15,6 +15,7 @@ Account read_account(RowReader& reader) {
   account.max_queued = reader.integer_as<std::int32_t>();
   account.webhook_secret = reader.text();
   account.created_at = reader.time();
+  account.disabled_at = reader.maybe_time();
   return account;
 }
 
@@ -29,6 +30,9 @@ Token read_token(RowReader& reader) {
   token.expires_at = reader.maybe_time();
   token.disabled_at = reader.maybe_time();
   token.last_used_at = reader.maybe_time();
+  token.scopes = scopes_of_text(reader.text());
+  token.created_by = reader.integer();
+  token.creator = reader.text();
   return token;
 }
 

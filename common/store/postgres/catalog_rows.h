@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <vector>
+
 #include "common/store/catalog.h"
 #include "common/store/postgres/codec.h"
 
@@ -12,5 +14,25 @@ namespace mimeo::store {
 [[nodiscard]] Model read_model(RowReader& reader);
 [[nodiscard]] Version read_version(RowReader& reader);
 [[nodiscard]] Target read_target(RowReader& reader);
+
+// The only row through `read`, or kNotFound.
+template <class T>
+Result<T> only(const pqxx::result& rows, T (*read)(RowReader&), const char* not_found) {
+  if (rows.empty()) return absl::NotFoundError(not_found);
+  const pqxx::row row = rows[0];
+  RowReader reader(row);
+  return read(reader);
+}
+
+template <class T>
+std::vector<T> all(const pqxx::result& rows, T (*read)(RowReader&)) {
+  std::vector<T> values;
+  values.reserve(rows.size());
+  for (const pqxx::row& row : rows) {
+    RowReader reader(row);
+    values.push_back(read(reader));
+  }
+  return values;
+}
 
 }  // namespace mimeo::store

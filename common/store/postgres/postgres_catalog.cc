@@ -13,26 +13,6 @@
 namespace mimeo::store {
 namespace {
 
-// The only row through `read`, or kNotFound.
-template <class T>
-Result<T> only(const pqxx::result& rows, T (*read)(RowReader&), const char* not_found) {
-  if (rows.empty()) return absl::NotFoundError(not_found);
-  const pqxx::row row = rows[0];
-  RowReader reader(row);
-  return read(reader);
-}
-
-template <class T>
-std::vector<T> all(const pqxx::result& rows, T (*read)(RowReader&)) {
-  std::vector<T> values;
-  values.reserve(rows.size());
-  for (const pqxx::row& row : rows) {
-    RowReader reader(row);
-    values.push_back(read(reader));
-  }
-  return values;
-}
-
 Param clean(const std::optional<std::string>& text) {
   return text.has_value() ? Param(sanitize_text(*text)) : Param();
 }
@@ -136,7 +116,7 @@ Result<Token> PostgresStore::create_token(const Token& token) {
     const pqxx::result rows = connection.run(
         kCreateToken, token.account, sanitize_text(token.name), sql_bytea(token.hash), token.prefix,
         sql_time(token.created_at), sql_time(token.expires_at), sql_time(token.disabled_at),
-        sql_time(token.last_used_at));
+        sql_time(token.last_used_at), to_text(token.scopes), token.created_by);
     return only(rows, read_token, "no such account");
   });
 }
@@ -151,6 +131,8 @@ Result<TokenOwner> PostgresStore::get_token_owner(std::string_view hash) {
     TokenOwner owner;
     owner.token = read_token(reader);
     owner.account = read_account(reader);
+    if (const auto role = reader.maybe_integer()) owner.creator_role = static_cast<Role>(*role);
+    owner.is_creator_disabled = reader.boolean();
     return owner;
   });
 }

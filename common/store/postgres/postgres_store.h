@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "common/store/accounts.h"
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
@@ -25,6 +26,7 @@ class ConnectionPool;
 // they are needed and again after they broke: kUnavailable while the server cannot be reached.
 class PostgresStore final : public PredictionStore,
                             public CatalogStore,
+                            public AccountsStore,
                             public FleetStore,
                             public FilesStore,
                             public OutboxStore,
@@ -91,6 +93,29 @@ class PostgresStore final : public PredictionStore,
   Status delete_deployment(DeploymentId id, std::chrono::seconds idle_for) override;
   Status set_release_state(DeploymentId id, std::int32_t number, ReleaseState from,
                            ReleaseState to) override;
+
+  // AccountsStore
+  Result<Account> add_account(const Account& account, AccountId owner, const AccountLimits& limits,
+                              const AuditEntry& entry) override;
+  Result<Account> update_account(AccountId id, const AccountChange& change,
+                                 const AuditEntry& entry) override;
+  Result<std::vector<Membership>> list_members(AccountId organization, std::string_view after,
+                                               std::size_t limit) override;
+  Result<std::vector<Membership>> list_organizations(AccountId user) override;
+  Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
+  Status put_member(const Membership& member, const AccountLimits& limits,
+                    const AuditEntry& entry) override;
+  Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
+  Result<Token> add_token(const Token& token, const AccountLimits& limits,
+                          const AuditEntry& entry) override;
+  Result<Token> get_token(std::int64_t id) override;
+  Result<std::vector<Token>> page_tokens(AccountId account, AccountId created_by,
+                                         std::int64_t below_id, std::size_t limit) override;
+  Result<Token> update_token(std::int64_t id, const TokenChange& change,
+                             const AuditEntry& entry) override;
+  Status append_audit(const AuditEntry& entry) override;
+  Result<std::vector<AuditEntry>> list_audit(const AuditFilter& filter) override;
+  Result<std::size_t> forget_access(WallTime before, std::size_t limit) override;
 
   // FleetStore
   Status heartbeat_replica(const Replica& replica, std::chrono::milliseconds ttl) override;

@@ -8,10 +8,11 @@ namespace mimeo::store {
 
 #define MIMEO_ACCOUNT_COLUMNS                                                               \
   "a.id, a.type, a.username, a.name, a.github_url, a.avatar_url, a.weight, a.max_running, " \
-  "a.max_queued, a.webhook_secret, a.created_at"
+  "a.max_queued, a.webhook_secret, a.created_at, a.disabled_at"
 #define MIMEO_TOKEN_COLUMNS                                                                   \
   "t.id, t.account_id, t.name, t.hash, t.prefix, t.created_at, t.expires_at, t.disabled_at, " \
-  "t.last_used_at"
+  "t.last_used_at, t.scopes, COALESCE(t.created_by, 0), "                                     \
+  "(SELECT username FROM accounts WHERE id = t.created_by)"
 #define MIMEO_MODEL_SELECT                                                                 \
   "SELECT m.id, m.owner_id, a.username, m.name, m.visibility, m.description, m.sku, "      \
   "m.github_url, m.paper_url, m.license_url, m.weights_url, m.cover_image_url, m.readme, " \
@@ -43,14 +44,18 @@ inline constexpr Statement kListAccounts{
 // No row when there is no such account.
 inline constexpr Statement kCreateToken{"tokens_create", R"sql(
 INSERT INTO tokens AS t (account_id, name, hash, prefix, created_at, expires_at, disabled_at,
-  last_used_at)
+  last_used_at, scopes, created_by)
 SELECT id, $2::text, $3::bytea, $4::text, $5::timestamptz, $6::timestamptz, $7::timestamptz,
-  $8::timestamptz
+  $8::timestamptz, $9::text, NULLIF($10::bigint, 0)
 FROM accounts WHERE id = $1::bigint
 RETURNING )sql" MIMEO_TOKEN_COLUMNS};
 
 inline constexpr Statement kGetTokenOwner{
     "tokens_owner", "SELECT " MIMEO_TOKEN_COLUMNS ", " MIMEO_ACCOUNT_COLUMNS
+                    ", (SELECT role FROM memberships"
+                    " WHERE account_id = t.account_id AND user_id = t.created_by)"
+                    ", COALESCE((SELECT disabled_at IS NOT NULL FROM accounts"
+                    " WHERE id = t.created_by), false)"
                     " FROM tokens AS t JOIN accounts AS a ON a.id = t.account_id"
                     " WHERE t.hash = $1::bytea"};
 

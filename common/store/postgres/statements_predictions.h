@@ -143,7 +143,10 @@ WITH i AS MATERIALIZED (
   DELETE FROM active AS a USING i
   WHERE a.id = ANY (ARRAY[i.id]) AND (i.expected >> a.st) & 1 = 1
     AND (i.attempt IS NULL OR i.attempt = a.attempt)
-  RETURNING a.id, a.attempt, i.status, i.error, COALESCE(a.started_at, i.started_at) AS started_at,
+  RETURNING a.id, a.attempt, i.status, i.error,
+    -- As first_start.h has it.
+    CASE WHEN a.started_at > i.completed_at THEN COALESCE(i.started_at, i.completed_at)
+      ELSE COALESCE(a.started_at, i.started_at) END AS started_at,
     i.completed_at, i.output, i.logs, i.metrics, COALESCE(i.instance_id, a.instance_id) AS instance_id,
     i.billed_ms, a.version_id, a.account_id, a.target_id, a.model_id, a.is_training,
     a.webhook_events

@@ -87,17 +87,27 @@ class ApiTest : public CoreTest {
     if (server_) loop_.run(server_->stop(std::chrono::seconds(5)));
     server_.reset();
     settings_.external_url = "https://mimeo.example";
-    api_ = std::make_unique<Api>(
-        loop_.executor(),
-        ApiParts{store_, store_, files_, *blobs_, *plane_->intake, *plane_->hub, plane_->scheduler,
-                 pool_, clock_, random_, has_registry_ ? &store_ : nullptr},
-        settings_);
+    authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
+    ApiParts parts{.catalog = store_,
+                   .predictions = store_,
+                   .files = files_,
+                   .blobs = *blobs_,
+                   .intake = *plane_->intake,
+                   .hub = *plane_->hub,
+                   .scheduler = plane_->scheduler,
+                   .pool = pool_,
+                   .clock = clock_,
+                   .random = random_,
+                   .accounts = store_,
+                   .authenticator = *authenticator_,
+                   .trainings = has_registry_ ? &store_ : nullptr};
+    api_ = std::make_unique<Api>(loop_.executor(), std::move(parts), settings_);
     router_ = std::make_unique<Router>();
     router_->add(api_routes(*api_));
-    authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
     limiter_ = std::make_unique<RateLimiter>(clock_, limits_);
-    middleware_ = std::make_unique<Middleware>(
-        Middleware::Parts{*router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics});
+    audit_ = std::make_unique<AuditTrail>(store_, pool_, clock_, plane_->metrics);
+    middleware_ = std::make_unique<Middleware>(Middleware::Parts{
+        *router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics, *audit_});
     server_ = std::make_unique<http::Server>(
         loop_.executor(), http::ServerOptions{},
         [this](http::Exchange& exchange) { return middleware_->serve(exchange); });
@@ -233,9 +243,10 @@ class ApiTest : public CoreTest {
   store::MemoryFiles files_;
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
+  std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Router> router_;
-  std::unique_ptr<Authenticator> authenticator_;
+  std::unique_ptr<AuditTrail> audit_;
   std::unique_ptr<RateLimiter> limiter_;
   std::unique_ptr<Middleware> middleware_;
   std::unique_ptr<http::Server> server_;

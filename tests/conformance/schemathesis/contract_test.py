@@ -135,7 +135,7 @@ class Contract(unittest.TestCase):
                   "/deployments": {"model": f"{OWNER}/hello", "version": version, "hardware": "cpu", "min_instances": 0,
                                    "max_instances": 0},
                   "/models": {"owner": OWNER, "hardware": "cpu"}}
-        ran = subprocess.run(command, text=True, capture_output=True, cwd=pathlib.Path(__file__).parent, check=False, env={
+        ran = subprocess.run(command, text=True, capture_output=True, cwd=self.folder, check=False, env={
             **os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent),
             "MIMEO_CONTRACT_THINGS": json.dumps(things), "MIMEO_CONTRACT_BODIES": json.dumps(bodies),
             "MIMEO_CONTRACT_LINKS": json.dumps({one["id"]: link_of(one["id"]) for one in things["/files/"]}),

@@ -1,0 +1,62 @@
+#include "control-plane/api/acting.h"
+
+#include <utility>
+
+namespace mimeo::control {
+namespace {
+
+Acting own(const Call& call) {
+  const store::TokenOwner& caller = *call.caller;
+  Acting acting;
+  acting.account = caller.account;
+  acting.role = caller.creator_role.value_or(Role::kOwner);
+  const bool is_user = caller.account.type == store::AccountType::kUser;
+  acting.user = is_user ? caller.account.id : caller.token.created_by;
+  return acting;
+}
+
+// Blocking.
+Result<Acting> as_member(store::AccountsStore& accounts, Result<store::Account> account,
+                         AccountId user) {
+  MIMEO_RETURN_IF_ERROR(account.status());
+  MIMEO_ASSIGN_OR_RETURN(const std::optional<Role> role, accounts.find_role(account->id, user));
+  if (!role || account->disabled_at) return absl::NotFoundError("no such organization");
+  Acting acting;
+  acting.account = *std::move(account);
+  acting.role = *role;
+  acting.user = user;
+  return acting;
+}
+
+}  // namespace
+
+boost::asio::awaitable<Result<Acting>> acting_for(Api* api, const Call* call,
+                                                  std::string username) {
+  if (username == call->account().username) co_return own(*call);
+  if (call->account().type != store::AccountType::kUser) {
+    co_return absl::NotFoundError("another account");
+  }
+  auto read = [parts = &api->parts, username, user = call->viewer()] {
+    return as_member(parts->accounts, parts->catalog.get_account_by_username(username), user);
+  };
+  co_return co_await api->parts.pool.run(std::move(read));
+}
+
+boost::asio::awaitable<Result<Acting>> acting_for(Api* api, const Call* call, AccountId account) {
+  if (account == call->viewer()) co_return own(*call);
+  if (call->account().type != store::AccountType::kUser) {
+    co_return absl::NotFoundError("another account");
+  }
+  auto read = [parts = &api->parts, account, user = call->viewer()] {
+    return as_member(parts->accounts, parts->catalog.get_account(account), user);
+  };
+  co_return co_await api->parts.pool.run(std::move(read));
+}
+
+boost::asio::awaitable<Result<Acting>> acting_for_owner(Api* api, const Call* call) {
+  std::string owner(call->head->parameter("owner").value_or(""));
+  if (owner.empty()) owner = call->account().username;
+  co_return co_await acting_for(api, call, std::move(owner));
+}
+
+}  // namespace mimeo::control
