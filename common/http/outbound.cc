@@ -60,8 +60,10 @@ struct Transfer {
   std::uint64_t received = 0;
   std::size_t header_bytes = 0;
   bool is_too_large = false;
-  const BodySink* sink = nullptr;  // Of download().
-  Status sink_status;
+  const BodySink* sink = nullptr;      // Of download().
+  const BodySource* source = nullptr;  // Of upload().
+  std::uint64_t sent = 0;              // Of that.
+  Status stream_status;                // Of the sink or the source.
   CURL* curl = nullptr;
   Response response;
 };
@@ -111,17 +113,34 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
     long code = 0;
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &code);
     if (code / 100 == 2) {
-      transfer->sink_status = (*transfer->sink)(std::string_view(data, size));
-      return transfer->sink_status.ok() ? size : 0;
+      transfer->stream_status = (*transfer->sink)(std::string_view(data, size));
+      return transfer->stream_status.ok() ? size : 0;
     }
   }
   transfer->response.body.append(data, size);
   return size;
 }
 
+std::size_t on_read(char* buffer, std::size_t, std::size_t size, void* context) {
+  auto* transfer = static_cast<Transfer*>(context);
+  const Result<std::size_t> count = transfer->source->read(transfer->sent, {buffer, size});
+  if (!count.ok()) {
+    transfer->stream_status = count.status();
+    return CURL_READFUNC_ABORT;
+  }
+  transfer->sent += *count;
+  return *count;
+}
+
+int on_seek(void* context, curl_off_t offset, int origin) {
+  if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  static_cast<Transfer*>(context)->sent = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
 Status transfer_error(const Transfer& transfer, CURLcode code, const std::string& detail) {
   const std::string text = detail.empty() ? curl_easy_strerror(code) : detail;
-  if (!transfer.sink_status.ok()) return transfer.sink_status;
+  if (!transfer.stream_status.ok()) return transfer.stream_status;
   if (transfer.is_too_large) return absl::ResourceExhaustedError("the answer is too large");
   if (transfer.was_refused) {
     return absl::PermissionDeniedError("the address is not a public one");
@@ -171,6 +190,17 @@ void set_method(CURL* curl, const std::string& method, const std::string& body) 
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
   }
+}
+
+void set_source(CURL* curl, const std::string& method, Transfer& transfer) {
+  curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
+  curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
+  curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
+  curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                   static_cast<curl_off_t>(transfer.source->size_bytes));
 }
 
 void set_fixed_options(CURL* curl, Transfer& transfer) {
@@ -262,7 +292,7 @@ class Outbound::Pool {
 Outbound::Outbound(AddressRules rules)
     : rules_(std::move(rules)), pool_(std::make_shared<Pool>()) {}
 
-Result<Response> Outbound::hop(const OutboundRequest& request, const BodySink* sink,
+Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
                                std::chrono::milliseconds timeout) const {
   if (has_line_end(request.url) || has_line_end(request.method)) {
     return absl::InvalidArgumentError("a line end in the URL or the method");
@@ -274,13 +304,18 @@ Result<Response> Outbound::hop(const OutboundRequest& request, const BodySink* s
   transfer.is_exempt = is_allowed_host(rules_, url_part(url, CURLUPART_HOST, 0),
                                        url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
   transfer.max_response = request.max_response.count;
-  transfer.sink = sink;
+  transfer.sink = streams.sink;
+  transfer.source = streams.source;
   CURL* curl = pool_->take();
   if (curl == nullptr) return absl::InternalError("libcurl gives no handle");
   transfer.curl = curl;
   char error[CURL_ERROR_SIZE] = {};
   set_fixed_options(curl, transfer);
-  set_method(curl, request.method, request.body);
+  if (streams.source != nullptr) {
+    set_source(curl, request.method, transfer);
+  } else {
+    set_method(curl, request.method, request.body);
+  }
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
@@ -297,14 +332,16 @@ Result<Response> Outbound::hop(const OutboundRequest& request, const BodySink* s
 }
 
 Result<Response> Outbound::run(const OutboundRequest& request, const BodySink* sink) const {
+  const Streams streams{sink, nullptr};
+  if (request.max_redirects == 0) return hop(request, streams, request.timeout);
   OutboundRequest current = request;
   const auto deadline = std::chrono::steady_clock::now() + request.timeout;
   for (int hops = 0;; ++hops) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return absl::DeadlineExceededError("timed out");
-    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, sink, left));
-    if (request.max_redirects == 0 || !is_redirect(answer)) return answer;
+    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, streams, left));
+    if (!is_redirect(answer)) return answer;
     if (hops >= request.max_redirects) return absl::UnavailableError("too many redirects");
     MIMEO_ASSIGN_OR_RETURN(const Url from, parse_url(current.url));
     MIMEO_RETURN_IF_ERROR(follow(current, from, answer));
@@ -317,6 +354,10 @@ Result<Response> Outbound::perform(const OutboundRequest& request) const {
 
 Result<Response> Outbound::download(const OutboundRequest& request, const BodySink& sink) const {
   return run(request, &sink);
+}
+
+Result<Response> Outbound::upload(const OutboundRequest& request, const BodySource& body) const {
+  return hop(request, Streams{nullptr, &body}, request.timeout);
 }
 
 }  // namespace mimeo::http

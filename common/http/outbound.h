@@ -4,8 +4,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +38,14 @@ struct OutboundRequest {
 // Called with each piece of the body; a non-OK status ends the transfer with it.
 using BodySink = std::function<Status(std::string_view)>;
 
+// A request's body that is not in memory.
+struct BodySource {
+  std::uint64_t size_bytes = 0;
+  // Fills `buffer` with what begins at `offset`, and says how much; 0 only at the end. Called from
+  // the beginning again when a kept connection turns out to be dead.
+  std::function<Result<std::size_t>(std::uint64_t offset, std::span<char> buffer)> read;
+};
+
 // Safe from several threads at once. Keeps connections for the next request to the same host.
 class Outbound {
  public:
@@ -46,12 +56,20 @@ class Outbound {
   // The same with the body of a 2xx going to `sink` as it comes; other answers keep theirs.
   [[nodiscard]] Result<Response> download(const OutboundRequest& request,
                                           const BodySink& sink) const;
+  // The same as perform() with another body. Follows no redirects.
+  [[nodiscard]] Result<Response> upload(const OutboundRequest& request,
+                                        const BodySource& body) const;
 
  private:
   class Pool;
+  // What a request does not hold in memory; each may be null.
+  struct Streams {
+    const BodySink* sink = nullptr;
+    const BodySource* source = nullptr;
+  };
 
   [[nodiscard]] Result<Response> run(const OutboundRequest& request, const BodySink* sink) const;
-  [[nodiscard]] Result<Response> hop(const OutboundRequest& request, const BodySink* sink,
+  [[nodiscard]] Result<Response> hop(const OutboundRequest& request, Streams streams,
                                      std::chrono::milliseconds timeout) const;
 
   AddressRules rules_;
