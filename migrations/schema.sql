@@ -85,7 +85,8 @@ CREATE TABLE public.active (
     incarnation bigint DEFAULT 0 NOT NULL,
     assigned_at timestamp with time zone,
     started_at timestamp with time zone,
-    cancel_at timestamp with time zone
+    cancel_at timestamp with time zone,
+    source smallint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='45', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
@@ -100,6 +101,8 @@ COMMENT ON COLUMN public.active.st IS '0 queued, 1 assigned, 2 processing';
 COMMENT ON COLUMN public.active.attempt IS 'Counts assignments; names the attempt that runs when st > 0.';
 
 COMMENT ON COLUMN public.active.cancel_at IS 'Somebody wants it canceled, since then.';
+
+COMMENT ON COLUMN public.active.source IS 'As in predictions, for removals.';
 
 CREATE TABLE public.cells (
     cell_id integer NOT NULL,
@@ -120,6 +123,22 @@ CREATE SEQUENCE public.config_seq
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+CREATE TABLE public.contents (
+    sha256 bytea NOT NULL,
+    blob_key text NOT NULL,
+    size_bytes bigint NOT NULL
+);
+
+COMMENT ON TABLE public.contents IS 'What lies in the blob store, each content once. A row is deleted when nothing refers to it any more, which its foreign keys prove.';
+
+COMMENT ON COLUMN public.contents.blob_key IS 'Of the first copy that came; never changed.';
+
+CREATE TABLE public.dead_blobs (
+    blob_key text NOT NULL
+);
+
+COMMENT ON TABLE public.dead_blobs IS 'Blobs that no row names any more. A row goes after its blob is gone, so that no crash leaves a blob behind.';
 
 CREATE TABLE public.deployment_releases (
     deployment_id bigint NOT NULL,
@@ -167,7 +186,8 @@ CREATE TABLE public.files (
     md5_hex text NOT NULL,
     metadata json NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone
+    expires_at timestamp with time zone,
+    content bytea
 );
 
 COMMENT ON TABLE public.files IS 'Uploaded files of accounts; removed with their content when they expire.';
@@ -175,6 +195,8 @@ COMMENT ON TABLE public.files IS 'Uploaded files of accounts; removed with their
 COMMENT ON COLUMN public.files.metadata IS 'The JSON object that the uploader gave, as it was sent.';
 
 COMMENT ON COLUMN public.files.expires_at IS 'NULL: kept until it is deleted.';
+
+COMMENT ON COLUMN public.files.content IS 'NULL: from before contents, the blob is files/<id>.';
 
 CREATE TABLE public.hardware (
     sku text NOT NULL,
@@ -230,6 +252,12 @@ COMMENT ON TABLE public.instances IS 'Running copies of versions, and what becam
 
 COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
 
+CREATE TABLE public.kept_predictions (
+    id uuid NOT NULL
+);
+
+COMMENT ON TABLE public.kept_predictions IS 'Predictions that keep their data and record for as long as they are here, examples for one.';
+
 CREATE TABLE public.model_runs (
     model_id bigint NOT NULL,
     shard smallint NOT NULL,
@@ -273,6 +301,19 @@ ALTER TABLE public.models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.output_files (
+    prediction_id uuid NOT NULL,
+    secret text NOT NULL,
+    filename text NOT NULL,
+    content bytea NOT NULL,
+    md5_hex text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.output_files IS 'Files that predictions put out: what a delivery link opens. Removed with the data of their prediction.';
+
+COMMENT ON COLUMN public.output_files.secret IS 'The part of the link''s token behind the prediction''s id.';
 
 CREATE TABLE public.payloads (
     id uuid NOT NULL,
@@ -344,6 +385,19 @@ CREATE TABLE public.predictions_default (
 
 COMMENT ON TABLE public.predictions_default IS 'Rows for which no partition was made in time.';
 
+CREATE TABLE public.removals (
+    due_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    source smallint NOT NULL,
+    completed_at timestamp with time zone NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.05');
+
+COMMENT ON TABLE public.removals IS 'When each prediction that has ended loses its data; written with its result. Trainings are not here: they keep theirs until its partition is dropped.';
+
+COMMENT ON COLUMN public.removals.due_at IS 'infinity: only when the partition is dropped.';
+
 CREATE TABLE public.replicas (
     id uuid NOT NULL,
     role smallint NOT NULL,
@@ -391,6 +445,18 @@ CREATE TABLE public.results_default (
 );
 
 COMMENT ON TABLE public.results_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.retention (
+    account_id bigint NOT NULL,
+    source smallint NOT NULL,
+    seconds bigint
+);
+
+COMMENT ON TABLE public.retention IS 'How long predictions keep their data after their end. Account 0 is the default for accounts without a row.';
+
+COMMENT ON COLUMN public.retention.source IS 'As in predictions: 0 api, 1 web';
+
+COMMENT ON COLUMN public.retention.seconds IS 'NULL: until the partition of their content is dropped.';
 
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
@@ -569,6 +635,15 @@ ALTER TABLE ONLY public.active
 ALTER TABLE ONLY public.cells
     ADD CONSTRAINT cells_pkey PRIMARY KEY (cell_id);
 
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_blob_key_key UNIQUE (blob_key);
+
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY public.dead_blobs
+    ADD CONSTRAINT dead_blobs_pkey PRIMARY KEY (blob_key);
+
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_pkey PRIMARY KEY (deployment_id, number);
 
@@ -590,11 +665,17 @@ ALTER TABLE ONLY public.idempotency_default
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.kept_predictions
+    ADD CONSTRAINT kept_predictions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.model_runs
     ADD CONSTRAINT model_runs_pkey PRIMARY KEY (model_id, shard);
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.output_files
+    ADD CONSTRAINT output_files_pkey PRIMARY KEY (prediction_id, secret);
 
 ALTER TABLE ONLY public.payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (id, kind);
@@ -608,6 +689,9 @@ ALTER TABLE ONLY public.predictions
 ALTER TABLE ONLY public.predictions_default
     ADD CONSTRAINT predictions_default_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.removals
+    ADD CONSTRAINT removals_pkey PRIMARY KEY (due_at, id);
+
 ALTER TABLE ONLY public.replicas
     ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
 
@@ -616,6 +700,9 @@ ALTER TABLE ONLY public.results
 
 ALTER TABLE ONLY public.results_default
     ADD CONSTRAINT results_default_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (account_id, source);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -661,11 +748,15 @@ CREATE INDEX files_by_account ON public.files USING btree (account_id, id DESC);
 
 CREATE INDEX files_by_expiry ON public.files USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
+CREATE INDEX files_content ON public.files USING btree (content) WHERE (content IS NOT NULL);
+
 CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
 
 CREATE INDEX instances_target ON public.instances USING btree (target_id, id DESC);
 
 CREATE UNIQUE INDEX models_name ON public.models USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX output_files_content ON public.output_files USING btree (content);
 
 CREATE INDEX predictions_account ON ONLY public.predictions USING btree (account_id, id DESC);
 
@@ -720,8 +811,14 @@ ALTER TABLE ONLY public.deployments
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_content_fkey FOREIGN KEY (content) REFERENCES public.contents(sha256);
+
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.output_files
+    ADD CONSTRAINT output_files_content_fkey FOREIGN KEY (content) REFERENCES public.contents(sha256);
 
 ALTER TABLE ONLY public.targets
     ADD CONSTRAINT targets_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES public.deployments(id);
