@@ -1,6 +1,5 @@
 // mimeo account, mimeo token, mimeo worker-token.
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <CLI/CLI.hpp>
@@ -8,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command_line.h"
+#include "cli/duration.h"
 #include "common/base/time_format.h"
 #include "common/crypto/crypto.h"
 #include "common/domain/names.h"
@@ -29,20 +29,6 @@ Result<store::Account> find_account(store::CatalogStore& catalog, const std::str
                                             "`"));
   }
   return account;
-}
-
-// "30d", "12h", "90m", "45s", "2w".
-Result<std::chrono::seconds> parse_duration(const std::string& text) {
-  static const std::map<char, std::int64_t> kUnits = {
-      {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86'400}, {'w', 604'800}};
-  std::int64_t count = 0;
-  const auto unit = text.empty() ? kUnits.end() : kUnits.find(text.back());
-  if (unit == kUnits.end() || !absl::SimpleAtoi(text.substr(0, text.size() - 1), &count) ||
-      count <= 0 || count > 100'000) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`", text, "` is no duration: write 30d, 12h, 90m, 45s or 2w"));
-  }
-  return std::chrono::seconds{count * unit->second};
 }
 
 Status create_account(CommandLine& line, const std::string& username, bool is_organization) {
@@ -186,6 +172,8 @@ void add_account_commands(CLI::App& app, CommandLine& line) {
   });
   line.on_list(*group->add_subcommand("list", "All accounts"),
                [&line] { return list_accounts(line); });
+
+  add_retention_commands(*group, line);
 
   add_token_commands(app, line);
 

@@ -1,6 +1,6 @@
 // Housekeeping that every control plane does by itself: partitions ahead of time, old ones dropped,
-// expired files removed, our own row in `replicas` renewed. Several processes may do the same at
-// once.
+// our own row in `replicas` renewed. Several processes may do the same at once. What single
+// predictions and files leave is sweeper.h's.
 
 #pragma once
 
@@ -10,8 +10,6 @@
 #include "common/async/blocking_pool.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
-#include "common/blobs/blob_store.h"
-#include "common/store/files.h"
 #include "common/store/fleet.h"
 
 namespace mimeo::control {
@@ -19,9 +17,7 @@ namespace mimeo::control {
 // All outlive it.
 struct MaintenanceParts {
   store::MaintenanceStore& store;
-  store::FilesStore& files;
   store::FleetStore& fleet;
-  blobs::BlobStore& blobs;
   BlockingPool& pool;
   const Clock& clock;
 };
@@ -40,8 +36,6 @@ class Maintenance {
   boost::asio::awaitable<void> keep_listed(store::Replica replica);
 
  private:
-  Status sweep_files();
-
   const MaintenanceParts parts_;
   const store::Retention keep_;
 };

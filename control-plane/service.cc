@@ -34,6 +34,7 @@
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/sweeper.h"
 #include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
@@ -47,6 +48,7 @@ constexpr std::size_t kApiThreads = 6;       // Everything else that the API rea
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
 constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
+constexpr std::size_t kSweepThreads = 1;     // Of its own: a slow blob store holds nobody else up.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
 constexpr milliseconds kRpcGrace{500};
@@ -58,6 +60,8 @@ ApiSettings api_settings(const ControlPlaneConfig& config) {
   settings.external_url = config.external_url;
   settings.default_max_instances = config.default_max_instances;
   settings.run_limit = config.run_limit;
+  settings.file_lifetime = std::chrono::hours(config.keep_files_hours);
+  settings.longest_keep = std::chrono::hours(config.keep_content_hours);
   if (config.webhook_https_only) settings.webhook_schemes = WebhookSchemes::kHttpsOnly;
   return settings;
 }
@@ -93,7 +97,7 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads;
+  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads + kSweepThreads;
 }
 
 // Members in the order in which they are built; they die in reverse.
@@ -107,6 +111,7 @@ struct Service::State {
   asio::awaitable<void> serve(http::Exchange* exchange);
   asio::awaitable<Status> check_ready();
   HubServiceParts hub_parts();
+  SweeperParts sweeper_parts();
   WebhookParts webhook_parts();
 
   ServiceParts parts;
@@ -125,6 +130,7 @@ struct Service::State {
   BlockingPool hub_pool{kHubThreads};
   BlockingPool registry_pool{kRegistryThreads};
   BlockingPool webhook_pool{kWebhookThreads};
+  BlockingPool sweep_pool{kSweepThreads};
 
   // What happens to predictions.
   std::unique_ptr<EventHub> hub;
@@ -153,6 +159,7 @@ struct Service::State {
   std::unique_ptr<http::Server> http_server;
 
   Maintenance maintenance;
+  Sweeper sweeper;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -170,9 +177,9 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       committer(parts.executor, finish_pool, parts.predictions, recent, watch, parts.random,
                 parts.metrics, committer_options(config)),
       health(parts.metrics, [this] { return check_ready(); }),
-      maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
-                                   read_pool, clock},
+      maintenance(MaintenanceParts{parts.maintenance, parts.fleet, read_pool, clock},
                   retention(config)),
+      sweeper(sweeper_parts()),
       tasks(parts.executor) {
   if (parts.signer == nullptr) return;
   RegistryTokenOptions options;
@@ -201,6 +208,20 @@ HubServiceParts Service::State::hub_parts() {
     return grant;
   };
   return hub_parts;
+}
+
+SweeperParts Service::State::sweeper_parts() {
+  return SweeperParts{parts.retention,
+                      parts.files,
+                      parts.predictions,
+                      parts.blobs,
+                      sweep_pool,
+                      clock,
+                      {},
+                      [this](PredictionId id) {
+                        recent.forget(id);
+                        hub->forget(id);
+                      }};
 }
 
 WebhookParts Service::State::webhook_parts() {
@@ -253,6 +274,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("starts", committer.write_starts());
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
+  tasks.spawn("removals", sweeper.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -293,10 +315,11 @@ void Service::State::start_front(std::string hub_addr) {
   webhooks = make_webhook_sender(parts.executor, webhook_parts());
   webhooks->start();
 
-  api = std::make_unique<Api>(parts.executor,
-                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
-                              api_settings(config));
+  api = std::make_unique<Api>(
+      parts.executor,
+      ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs, *intake, *hub,
+               *scheduler, api_pool, clock, parts.random, parts.retention},
+      api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));

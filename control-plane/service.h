@@ -19,6 +19,7 @@
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -36,6 +37,7 @@ struct ServiceParts {
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
+  store::RetentionStore& retention;
   blobs::BlobStore& blobs;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
 };

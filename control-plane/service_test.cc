@@ -1,5 +1,7 @@
 #include "control-plane/service.h"
 
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
 #include "control-plane/testing/service_fixture.h"
 
@@ -9,12 +11,14 @@ namespace {
 struct InMemory {
   SystemClock system;
   store::MemoryStore memory{system};
-  OneFile file;
+  store::MemoryFiles files;
+  store::MemoryRetention retention{memory, files};
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
-  ServiceTest() : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file}) {}
+  ServiceTest()
+      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, files, retention}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

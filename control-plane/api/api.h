@@ -18,7 +18,9 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 #include "control-plane/api/catalog_reader.h"
+#include "control-plane/api/transfer_limit.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
@@ -37,7 +39,10 @@ struct ApiSettings {
   std::chrono::milliseconds run_limit{30 * 60 * 1000};
   WebhookSchemes webhook_schemes = WebhookSchemes::kHttpToo;
   Bytes max_file{100'000'000};
-  std::chrono::hours file_lifetime{24};
+  std::chrono::hours file_lifetime{24};  // Of uploads.
+  std::size_t max_uploads = 1'000;       // At once; the same for downloads.
+  std::size_t max_downloads = 1'000;
+  std::chrono::seconds longest_keep = std::chrono::hours(24 * 95);  // Of predictions' data.
   std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
 };
 
@@ -52,6 +57,7 @@ struct ApiParts {
   BlockingPool& pool;
   const Clock& clock;
   Random& random;
+  store::RetentionStore& retention;
 };
 
 // Lives on the HTTP thread.
@@ -63,6 +69,8 @@ class Api {
         urls(settings.external_url),
         ids(parts.clock, parts.random),
         reader(parts.catalog, parts.pool, parts.clock),
+        uploads(settings.max_uploads),
+        downloads(settings.max_downloads),
         tasks(std::move(executor)) {}
 
   const ApiParts parts;
@@ -70,6 +78,8 @@ class Api {
   const Urls urls;
   IdGenerator ids;
   CatalogReader reader;
+  TransferLimit uploads;
+  TransferLimit downloads;
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 

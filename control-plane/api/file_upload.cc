@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/blobs/blob_key.h"
 #include "common/store/text.h"
 #include "control-plane/api/resources.h"
 #include "control-plane/http/json_codec.h"
@@ -17,9 +18,11 @@
 namespace mimeo::control {
 namespace {
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestField = 64 * 1024;
 constexpr std::size_t kLongestName = 255;
+constexpr std::size_t kLongestMetadata = 64 * 1024;  // All of its fields together.
+constexpr std::size_t kDeepestMetadata = 16;
 
 // Collects the parts of one upload; the content goes to the blob store as it comes. Used on pool
 // threads, one call at a time.
@@ -51,7 +54,7 @@ class Upload final : public PartSink {
     if (writer_ != nullptr) return absl::InvalidArgumentError("there are two parts \"content\"");
     part_name_ = std::move(head.filename);
     part_type_ = std::move(head.content_type);
-    MIMEO_ASSIGN_OR_RETURN(writer_, blobs_.create(file_.blob_key()));
+    MIMEO_ASSIGN_OR_RETURN(writer_, blobs_.create(file_.blob_key));
     return absl::OkStatus();
   }
 
@@ -74,7 +77,7 @@ class Upload final : public PartSink {
     if (field_name_ == "filename") name_field_ = field_;
     if (field_name_ == "type") type_field_ = field_;
     if (field_name_ == "metadata") metadata_text_ = field_;
-    if (field_name_.starts_with("metadata[")) add_metadata(field_name_, field_);
+    if (field_name_.starts_with("metadata[")) return add_metadata(field_name_, field_);
     return absl::OkStatus();
   }
 
@@ -109,15 +112,24 @@ class Upload final : public PartSink {
   }
 
   // "metadata[key]" or "metadata[key][inner]".
-  void add_metadata(std::string_view name, const std::string& value) {
+  Status add_metadata(std::string_view name, const std::string& value) {
+    metadata_bytes_ += name.size() + value.size();
+    if (metadata_bytes_ > kLongestMetadata) {
+      return absl::InvalidArgumentError("the metadata is too large");
+    }
     name.remove_prefix(std::string_view("metadata[").size());
     (void)consume_suffix(&name, "]");
     nlohmann::json* at = &metadata_fields_;
-    for (const std::string_view key : split(name, "][")) {
+    const auto keys = split(name, "][");
+    if (keys.size() > kDeepestMetadata) {
+      return absl::InvalidArgumentError("the metadata is too deep");
+    }
+    for (const std::string_view key : keys) {
       if (!at->is_object()) *at = nlohmann::json::object();
       at = &(*at)[store::sanitize_text(key)];
     }
     *at = store::sanitize_text(value);
+    return absl::OkStatus();
   }
 
   blobs::BlobStore& blobs_;
@@ -135,6 +147,7 @@ class Upload final : public PartSink {
   std::optional<std::string> part_name_, name_field_, type_field_, metadata_text_;
   std::string part_type_;
   nlohmann::json metadata_fields_ = nlohmann::json::object();
+  std::size_t metadata_bytes_ = 0;  // Of the fields so far.
   MultipartParser parser_;
 };
 
@@ -154,10 +167,8 @@ boost::asio::awaitable<Status> receive(Api& api, http::Exchange& exchange,
 boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<Upload> upload) {
   auto work = [parts = &api.parts, upload]() -> Result<store::File> {
     MIMEO_ASSIGN_OR_RETURN(store::File file, upload->finish());
-    const Status stored = parts->files.create_file(file);
-    if (stored.ok()) return file;
-    (void)parts->blobs.remove(file.blob_key());
-    return stored;
+    MIMEO_RETURN_IF_ERROR(parts->files.create_file(file));
+    return file;
   };
   co_return co_await api.parts.pool.run(std::move(work));
 }
@@ -165,6 +176,8 @@ boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<U
 }  // namespace
 
 ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
+  const auto place = api.uploads.take();
+  if (!place) co_return absl::ResourceExhaustedError("too many uploads at once");
   const auto boundary = multipart_boundary(call.head->headers.get("Content-Type"));
   if (!boundary) co_return problem::bad_request("The request must be multipart/form-data.");
   store::File file;
@@ -172,6 +185,7 @@ ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
   file.account = call.viewer();
   file.created_at = api.parts.clock.now();
   file.expires_at = file.created_at + api.settings.file_lifetime;
+  file.blob_key = blobs::content_key(file.id);
   const std::uint64_t limit = api.settings.max_file.count;
   auto upload = std::make_shared<Upload>(api.parts.blobs, std::move(file), limit, *boundary);
   const Status received = co_await receive(api, exchange, upload);

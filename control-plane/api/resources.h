@@ -19,6 +19,10 @@ using ExchangeAnswer = boost::asio::awaitable<Result<std::optional<http::Respons
 Answer get_account(Api& api, Call& call);
 Answer get_webhook_secret(Api& api, Call& call);
 
+// account_settings.cc
+Answer get_account_settings(Api& api, Call& call);
+Answer update_account_settings(Api& api, Call& call);
+
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);
 

@@ -56,6 +56,8 @@ std::vector<Route> api_routes(Api& api) {
     {"POST",   "/deployments/{owner}/{name}/predictions",    call(create_deployment_prediction), kToken, kCreatePrediction, kInput, kOff},
 
     {"GET",    "/account",                                   call(get_account), kToken, kOther, kBody, kOff},
+    {"GET",    "/account/settings",                          call(get_account_settings), kToken, kOther, kBody, kOff},
+    {"PATCH",  "/account/settings",                          call(update_account_settings), kToken, kOther, kBody, kOff},
     {"GET",    "/hardware",                                  call(list_hardware), kToken, kOther, kBody, kOff},
     {"GET",    "/collections",                               call(list_collections), kToken, kOther, kBody, kOff},
     {"GET",    "/collections/{slug}",                        call(get_collection), kToken, kOther, kBody, kOff},

@@ -37,6 +37,7 @@ struct ServiceStores {
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
+  store::RetentionStore& retention;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -108,7 +109,7 @@ class ServiceFixture : public testing::Test {
     auto service = std::make_unique<Service>(
         ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
                      stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
-                     stores_.maintenance, blobs_, nullptr},
+                     stores_.maintenance, stores_.retention, blobs_, nullptr},
         config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

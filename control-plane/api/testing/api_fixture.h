@@ -19,6 +19,7 @@
 #include "common/crypto/crypto.h"
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "control-plane/api/api.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
@@ -85,10 +86,11 @@ class ApiTest : public CoreTest {
     if (server_) loop_.run(server_->stop(std::chrono::seconds(5)));
     server_.reset();
     settings_.external_url = "https://mimeo.example";
-    api_ = std::make_unique<Api>(loop_.executor(),
-                                 ApiParts{store_, store_, files_, *blobs_, *plane_->intake,
-                                          *plane_->hub, plane_->scheduler, pool_, clock_, random_},
-                                 settings_);
+    api_ = std::make_unique<Api>(
+        loop_.executor(),
+        ApiParts{store_, store_, files_, *blobs_, *plane_->intake, *plane_->hub, plane_->scheduler,
+                 pool_, clock_, random_, retention_},
+        settings_);
     router_ = std::make_unique<Router>();
     router_->add(api_routes(*api_));
     authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
@@ -214,6 +216,7 @@ class ApiTest : public CoreTest {
   store::Token last_token_;
   std::filesystem::path directory_;
   store::MemoryFiles files_;
+  store::MemoryRetention retention_{store_, files_};
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   std::unique_ptr<Api> api_;
