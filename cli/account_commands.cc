@@ -1,13 +1,14 @@
 // mimeo account, mimeo worker-token, and what the commands about accounts share. `mimeo user` and
 // `mimeo org` are in member_commands.cc, `mimeo token` and `mimeo audit` in token_commands.cc.
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/accounts.h"
+#include "cli/command_line.h"
+#include "cli/duration.h"
 #include "common/base/time_format.h"
 #include "common/crypto/crypto.h"
 #include "common/domain/names.h"
@@ -65,19 +66,6 @@ store::AuditEntry operator_entry(CommandLine& line, std::string action, AccountI
   entry.target = std::move(target);
   entry.actor = absl::StrCat("operator ", line.surroundings().operator_name);
   return entry;
-}
-
-Result<std::chrono::seconds> parse_duration(const std::string& text) {
-  static const std::map<char, std::int64_t> kUnits = {
-      {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86'400}, {'w', 604'800}};
-  std::int64_t count = 0;
-  const auto unit = text.empty() ? kUnits.end() : kUnits.find(text.back());
-  if (unit == kUnits.end() || !absl::SimpleAtoi(text.substr(0, text.size() - 1), &count) ||
-      count <= 0 || count > 100'000) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`", text, "` is no duration: write 30d, 12h, 90m, 45s or 2w"));
-  }
-  return std::chrono::seconds{count * unit->second};
 }
 
 Status create_account(CommandLine& line, store::Account account, AccountId owner) {
@@ -154,6 +142,8 @@ void add_account_commands(CLI::App& app, CommandLine& line) {
   });
   line.on_list(*group->add_subcommand("list", "All accounts"),
                [&line] { return list_accounts(line, std::nullopt); });
+
+  add_retention_commands(*group, line);
 
   auto* worker_group = app.add_subcommand("worker-token", "Tokens by which machines join");
   worker_group->require_subcommand(1);

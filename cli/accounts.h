@@ -26,8 +26,6 @@ Status create_account(CommandLine& line, store::Account account, AccountId owner
 Result<nlohmann::ordered_json> list_accounts(CommandLine& line,
                                              std::optional<store::AccountType> type);
 
-// "30d", "12h", "90m", "45s", "2w".
-Result<std::chrono::seconds> parse_duration(const std::string& text);
 // RFC 3339 or null.
 nlohmann::ordered_json time_or_null(const std::optional<WallTime>& at);
 

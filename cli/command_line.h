@@ -19,6 +19,7 @@
 #include "common/store/catalog.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 
 namespace CLI {
 class App;
@@ -34,6 +35,7 @@ struct Stores {
   store::FleetStore& fleet;
   store::MaintenanceStore& maintenance;
   store::AccountsStore& accounts;
+  store::RetentionStore& retention;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -75,11 +77,12 @@ class CommandLine {
 };
 
 // Each file's commands.
-void add_setup_commands(CLI::App& app, CommandLine& line);    // migrate, registry-keys
-void add_account_commands(CLI::App& app, CommandLine& line);  // account, worker-token
-void add_member_commands(CLI::App& app, CommandLine& line);   // user, org
-void add_token_commands(CLI::App& app, CommandLine& line);    // token, audit
-void add_catalog_commands(CLI::App& app, CommandLine& line);  // hardware, model, version
+void add_setup_commands(CLI::App& app, CommandLine& line);          // migrate, registry-keys
+void add_account_commands(CLI::App& app, CommandLine& line);        // account, worker-token
+void add_retention_commands(CLI::App& account, CommandLine& line);  // account retention
+void add_member_commands(CLI::App& app, CommandLine& line);         // user, org
+void add_token_commands(CLI::App& app, CommandLine& line);          // token, audit
+void add_catalog_commands(CLI::App& app, CommandLine& line);        // hardware, model, version
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 
 }  // namespace mimeo::cli

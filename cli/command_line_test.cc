@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "common/crypto/crypto.h"
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
 
 namespace mimeo::cli {
@@ -29,7 +31,7 @@ class CommandLineTest : public testing::Test {
     std::ostringstream error;
     CommandLine line({clock_, random_, out, error,
                       [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_, store_, store_};
+                        return Stores{nullptr, store_, store_, store_, store_, store_, retention_};
                       },
                       "root"});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
@@ -46,7 +48,25 @@ class CommandLineTest : public testing::Test {
   FakeClock clock_;
   SeededRandom random_{1};
   store::MemoryStore store_{clock_};
+  store::MemoryFiles files_;
+  store::MemoryRetention retention_{store_, files_};
 };
+
+TEST_F(CommandLineTest, SetsHowLongDataIsKept) {
+  ASSERT_EQ(run({"account", "create", "acme"}).code, 0);
+  const Json before = list({"account", "retention", "acme"});
+  EXPECT_EQ(before, Json::parse(R"([{"source":"api","seconds":3600,"rule":"operator"},
+                                   {"source":"web","seconds":7776000,"rule":"operator"}])"));
+  const Json own = list({"account", "retention", "acme", "--api", "2h", "--web", "max"});
+  EXPECT_EQ(own[0], Json::parse(R"({"source":"api","seconds":7200,"rule":"account"})"));
+  EXPECT_EQ(own[1], Json::parse(R"({"source":"web","seconds":null,"rule":"account"})"));
+  EXPECT_EQ(list({"account", "retention", "acme", "--api", "default"})[0]["seconds"], 3600);
+  EXPECT_EQ(list({"account", "retention", "--operator", "--api", "10m"})[0]["seconds"], 600);
+  EXPECT_EQ(list({"account", "retention", "acme"})[0]["seconds"], 600);
+  EXPECT_EQ(run({"account", "retention", "acme", "--api", "10s"}).code, 1);
+  EXPECT_EQ(run({"account", "retention", "--operator", "--api", "default"}).code, 1);
+  EXPECT_EQ(run({"account", "retention"}).code, 1);
+}
 
 TEST_F(CommandLineTest, MakesAccountsThatAreListed) {
   EXPECT_EQ(run({"account", "create", "acme"}).code, 0);

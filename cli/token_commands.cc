@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/accounts.h"
+#include "cli/duration.h"
 #include "common/base/time_format.h"
 #include "common/crypto/crypto.h"
 

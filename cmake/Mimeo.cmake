@@ -68,7 +68,7 @@ function(mimeo_tests)
     string(REPLACE "/" "_" prefix ${dir})
     set(name ${prefix}_${stem})  # Two modules may both have a config_test.cc.
     mimeo_program(${name} SOURCES ${source} LINK ${A_LINK} GTest::gtest GTest::gtest_main)
-    string(REGEX MATCH "_(pg|docker|gpu|root)?test$" suffix ${stem})
+    string(REGEX MATCH "_(pg|docker|gpu|root|s3)?test$" suffix ${stem})
     string(REGEX REPLACE "^_|test$" "" label "${suffix}")
     if(NOT label)
       set(label unit)

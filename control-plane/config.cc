@@ -22,6 +22,17 @@ void add_addresses(Settings& settings, ControlPlaneConfig& config) {
   settings.add("grpc-tls-ca", &config.grpc_tls_ca, "PEM of who signs the workers' certificates");
 }
 
+void add_files(Settings& settings, ControlPlaneConfig& config) {
+  settings.add("files-dir", &config.files_dir, "Where uploaded and output files are kept");
+  settings.add("files-store", &config.files_store, "s3://bucket/prefix instead of files-dir");
+  settings.add("s3-endpoint", &config.s3_endpoint, "https://host[:port]; by default AWS");
+  settings.add("s3-region", &config.s3_region, "Region of the bucket");
+  settings.add("s3-path-style", &config.s3_path_style, "The bucket is in the path, not the host");
+  settings.add("s3-credentials-file", &config.s3_credentials_file,
+               "By default AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment");
+  settings.add("spool-dir", &config.spool_dir, "Where parts of uploads to S3 wait");
+}
+
 void add_registry(Settings& settings, ControlPlaneConfig& config) {
   settings.add("registry", &config.registry, "host:port as spelled in image names; empty = none");
   settings.add("registry-url", &config.registry_url,
@@ -56,11 +67,12 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("batches-in-flight", &config.batches_in_flight,
                "Statements that create, or finish, at once");
   settings.add("keep-content-hours", &config.keep_content_hours,
-               "Inputs, outputs and logs are kept at least this long");
+               "Longest that inputs, outputs and logs are kept, whatever accounts want");
   settings.add("keep-records-days", &config.keep_records_days,
                "Predictions are kept at least this long");
   settings.add("keep-audit-days", &config.keep_audit_days,
                "The audit log, and tokens that ended, are kept this long");
+  settings.add("keep-files-hours", &config.keep_files_hours, "Uploaded files are kept this long");
   settings.add("drain-timeout-s", &config.drain_timeout,
                "How long open requests may take at SIGTERM");
 }
@@ -83,7 +95,7 @@ Result<std::pair<std::string, std::uint16_t>> split_address(const std::string& t
 std::optional<int> parse_config(int argc, const char* const* argv, ControlPlaneConfig& config) {
   Settings settings("mimeo-control-plane", "The HTTP API, results, events and webhooks.");
   add_addresses(settings, config);
-  settings.add("files-dir", &config.files_dir, "Where uploaded and output files are kept");
+  add_files(settings, config);
   add_registry(settings, config);
   add_limits(settings, config);
   settings.add_choice("log-level", &config.log_level, {"debug", "info", "warning", "error"},
@@ -103,6 +115,9 @@ Status complete_config(ControlPlaneConfig& config) {
   }
   if (config.registry_key.empty() != config.registry_certificate.empty()) {
     return absl::InvalidArgumentError("registry-key and registry-certificate go together");
+  }
+  if (!config.files_store.empty() && !config.files_store.starts_with("s3://")) {
+    return absl::InvalidArgumentError("files-store: not s3://bucket/prefix");
   }
   if (config.external_url.empty()) {
     if (config.http_listen.starts_with("unix:")) {

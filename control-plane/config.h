@@ -23,9 +23,15 @@ struct ControlPlaneConfig {
   std::string grpc_tls_certificate;  // PEM; mutual TLS when all three are set.
   std::string grpc_tls_key;
   std::string grpc_tls_ca;
-  std::string files_dir = "/var/lib/mimeo/files";
-  std::string registry;      // host:port as spelled in image names; empty = none.
-  std::string registry_url;  // As reached from here; empty = http://<registry>.
+  std::string files_dir = "/var/lib/mimeo/files";  // Unless there is a files_store.
+  std::string files_store;                         // "s3://bucket/prefix"; empty = files_dir.
+  std::string s3_endpoint;                         // "https://host[:port]"; empty = AWS.
+  std::string s3_region = "us-east-1";
+  bool s3_path_style = false;          // https://host/bucket instead of https://bucket.host.
+  std::string s3_credentials_file;     // Empty = AWS_ACCESS_KEY_ID and so on.
+  std::string spool_dir = "/var/tmp";  // Where parts of uploads to S3 wait.
+  std::string registry;                // host:port as spelled in image names; empty = none.
+  std::string registry_url;            // As reached from here; empty = http://<registry>.
   std::string registry_service = "mimeo-registry";
   std::string registry_key;  // PEM files of the pair that signs registry tokens.
   std::string registry_certificate;
@@ -39,12 +45,13 @@ struct ControlPlaneConfig {
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
   bool webhook_https_only = false;
-  bool webhook_allow_private = false;      // Receivers may be inside of the network.
-  std::uint32_t batches_in_flight = 1;     // Statements that create (or finish) at once.
-  std::uint32_t keep_content_hours = 25;   // Inputs, outputs and logs.
-  std::uint32_t keep_records_days = 30;    // Predictions and their results.
-  std::uint32_t keep_audit_days = 400;     // The log of changes, and tokens that ended.
-  std::chrono::seconds drain_timeout{10};  // For open requests at SIGTERM.
+  bool webhook_allow_private = false;          // Receivers may be inside of the network.
+  std::uint32_t batches_in_flight = 1;         // Statements that create (or finish) at once.
+  std::uint32_t keep_content_hours = 95 * 24;  // At most: inputs, outputs and logs.
+  std::uint32_t keep_records_days = 100;       // Predictions and their results.
+  std::uint32_t keep_files_hours = 24;         // Uploads.
+  std::uint32_t keep_audit_days = 400;         // The log of changes, and tokens that ended.
+  std::chrono::seconds drain_timeout{10};      // For open requests at SIGTERM.
   std::string log_level = "info";
   std::string log_format = "text";
 };

@@ -141,6 +141,11 @@ class Hub final : public EventHub {
     wake(ring);
   }
 
+  void forget(PredictionId id) override {
+    const auto it = rings_.find(id);
+    if (it != rings_.end() && it->second->done) drop(id);
+  }
+
   std::optional<LiveState> state(PredictionId id) const override {
     const auto it = rings_.find(id);
     if (it == rings_.end()) return std::nullopt;

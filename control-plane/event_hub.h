@@ -83,6 +83,8 @@ class EventHub {
   // The prediction's terminal row is committed; wakes subscribers with kDone. Also for predictions
   // that never had an event.
   virtual void finish(PredictionId id, PredictionStatus status) = 0;
+  // Its data was removed: its ring goes at once, if there is one and it has ended.
+  virtual void forget(PredictionId id) = 0;
 
   [[nodiscard]] virtual std::optional<LiveState> state(PredictionId id) const = 0;
   // Also for a prediction without events yet (it is queued): its ring is made. `after` = {0, 0}

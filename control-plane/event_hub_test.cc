@@ -218,6 +218,17 @@ TEST_F(EventHubTest, InterestIsToldWhenTheFirstReaderComesAndTheLastLeaves) {
   EXPECT_EQ(hub_->interest(id_), Interest::kNone);
 }
 
+TEST_F(EventHubTest, WhatHasEndedIsForgottenWhenItsDataIsRemoved) {
+  make();
+  publish(id_, 1, "a");
+  hub_->forget(id_);
+  EXPECT_TRUE(hub_->state(id_).has_value()) << "it runs";
+  hub_->finish(id_, PredictionStatus::kSucceeded);
+  hub_->forget(id_);
+  EXPECT_FALSE(hub_->state(id_).has_value());
+  hub_->forget(id_);
+}
+
 TEST_F(EventHubTest, TheFirstDeliveredOutputIsToldOncePerAttempt) {
   make();
   int told = 0;

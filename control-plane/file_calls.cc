@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "common/blobs/blob_key.h"
 #include "common/http/message.h"
 #include "control-plane/public_links.h"
 
@@ -31,7 +32,8 @@ std::string safe_filename(const std::string& given) {
 // A file that is being received.
 struct FileCalls::Upload {
   std::unique_ptr<blobs::BlobWriter> writer;
-  v1::StoredOutput reply;
+  store::OutputFile file;
+  std::string url;
 };
 
 Result<FileCalls::Source> FileCalls::find_input(const v1::FetchInputRequest& request) const {
@@ -66,18 +68,22 @@ Result<std::string> FileCalls::key_of_file(std::string_view rest, PredictionId i
   MIMEO_ASSIGN_OR_RETURN(const store::PredictionView prediction, parts_.predictions.get(id, 0));
   MIMEO_ASSIGN_OR_RETURN(const store::File file,
                          parts_.files.get_file(*file_id, prediction.account, parts_.clock.now()));
-  return file.blob_key();
+  return file.blob_key;
 }
 
 // "<token>/<filename>": whoever has the link may read it.
-Result<std::string> FileCalls::key_of_output(std::string_view rest) {
+Result<std::string> FileCalls::key_of_output(std::string_view rest) const {
   const std::size_t slash = rest.find('/');
   if (slash == std::string_view::npos) return absl::NotFoundError("no such file");
   const std::optional<std::string> name = http::percent_decode(rest.substr(slash + 1));
   if (!name) return absl::NotFoundError("no such file");
-  const std::optional<std::string> key = delivery_blob_key(rest.substr(0, slash), *name);
-  if (!key) return absl::NotFoundError("no such file");
-  return *key;
+  const std::optional<DeliveryToken> token = parse_delivery_token(rest.substr(0, slash));
+  if (!token) return absl::NotFoundError("no such file");
+  const Result<store::OutputFile> file =
+      parts_.files.get_output(token->prediction, token->secret, *name);
+  if (absl::IsNotFound(file.status())) return old_output_key(*token, *name);
+  if (!file.ok()) return file.status();
+  return file->blob_key;
 }
 
 // Empty at the end.
@@ -110,17 +116,35 @@ asio::awaitable<Status> FileCalls::fetch_input(std::string token, v1::FetchInput
   }
 }
 
-Status FileCalls::take_piece(Upload& upload, const v1::Chunk& piece) const {
+Status FileCalls::take_piece(Upload& upload, const v1::Chunk& piece) {
   if (upload.writer) return upload.writer->write(piece.data());
   if (!piece.has_head()) return absl::InvalidArgumentError("the first chunk lacks its head");
   MIMEO_ASSIGN_OR_RETURN(const PredictionId id, Uuid::parse(piece.head().id().prediction_id()));
   const std::string name = safe_filename(piece.head().filename());
   const std::string link = make_delivery_token(id, parts_.random);
-  const std::optional<std::string> key = delivery_blob_key(link, name);
-  if (!key) return absl::InternalError("a delivery token that is not one");
-  MIMEO_ASSIGN_OR_RETURN(upload.writer, parts_.blobs.create(*key));
-  upload.reply.set_url(delivery_url(options_.external_url, link, name));
+  store::OutputFile& file = upload.file;
+  file.prediction = id;
+  file.secret = parse_delivery_token(link)->secret;
+  file.filename = name;
+  file.created_at = parts_.clock.now();
+  file.blob_key = blobs::content_key(ids_->next());
+  upload.url = delivery_url(options_.external_url, link, name);
+  MIMEO_ASSIGN_OR_RETURN(upload.writer, parts_.blobs.create(file.blob_key));
   return upload.writer->write(piece.data());
+}
+
+// The row goes last: what a link names is there.
+Result<v1::StoredOutput> FileCalls::complete(Upload& upload) const {
+  MIMEO_ASSIGN_OR_RETURN(const blobs::BlobInfo info, upload.writer->commit());
+  store::OutputFile& file = upload.file;
+  file.size_bytes = static_cast<std::int64_t>(info.size_bytes);
+  file.sha256_hex = info.sha256_hex;
+  file.md5_hex = info.md5_hex;
+  MIMEO_RETURN_IF_ERROR(parts_.files.create_output(file));
+  v1::StoredOutput reply;
+  reply.set_url(upload.url);
+  reply.set_size_bytes(info.size_bytes);
+  return reply;
 }
 
 asio::awaitable<Result<v1::StoredOutput>> FileCalls::store_output(
@@ -136,11 +160,8 @@ asio::awaitable<Result<v1::StoredOutput>> FileCalls::store_output(
     MIMEO_CO_RETURN_IF_ERROR(co_await parts_.pool.run(std::move(write)));
   }
   if (!upload->writer) co_return absl::InvalidArgumentError("no chunk came");
-  auto commit = [upload] { return upload->writer->commit(); };
-  MIMEO_CO_ASSIGN_OR_RETURN(const blobs::BlobInfo info,
-                            co_await parts_.pool.run(std::move(commit)));
-  upload->reply.set_size_bytes(info.size_bytes);
-  co_return upload->reply;
+  auto finish = [this, upload] { return complete(*upload); };
+  co_return co_await parts_.pool.run(std::move(finish));
 }
 
 asio::awaitable<Result<v1::PullTokenReply>> FileCalls::pull_token(std::string token,

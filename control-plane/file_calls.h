@@ -5,8 +5,10 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <memory>
 #include <string>
 
+#include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/rpc/streams.h"
 #include "control-plane/hub_service.h"
@@ -19,7 +21,10 @@ namespace mimeo::control {
 class FileCalls {
  public:
   FileCalls(HubServiceParts& parts, const HubServiceOptions& options, WorkerTokens& tokens)
-      : parts_(parts), options_(options), tokens_(tokens) {}
+      : parts_(parts),
+        options_(options),
+        tokens_(tokens),
+        ids_(std::make_unique<IdGenerator>(parts.clock, parts.random)) {}
 
   // Each checks the worker's `token` first: kUnauthenticated.
 
@@ -45,13 +50,15 @@ class FileCalls {
   Result<Source> find_input(const v1::FetchInputRequest& request) const;
   Result<std::string> key_of(std::string_view url, PredictionId id) const;
   Result<std::string> key_of_file(std::string_view rest, PredictionId id) const;
-  static Result<std::string> key_of_output(std::string_view rest);
+  Result<std::string> key_of_output(std::string_view rest) const;
   static Result<std::string> read_piece(const Source& source, std::size_t offset);
-  Status take_piece(Upload& upload, const v1::Chunk& piece) const;
+  Status take_piece(Upload& upload, const v1::Chunk& piece);
+  Result<v1::StoredOutput> complete(Upload& upload) const;
 
   HubServiceParts& parts_;
   const HubServiceOptions& options_;
   WorkerTokens& tokens_;
+  const std::unique_ptr<IdGenerator> ids_;  // Of blobs.
 };
 
 }  // namespace mimeo::control

@@ -11,6 +11,7 @@
 #include "common/crypto/crypto.h"
 #include "common/rpc/link.h"
 #include "common/rpc/server.h"
+#include "common/store/memory/memory_files.h"
 #include "control-plane/peer_streams.h"
 #include "control-plane/testing/core_fixture.h"
 #include "control-plane/testing/fake_files.h"
@@ -130,7 +131,7 @@ class HubServiceTest : public CoreTest {
   }
 
   MemoryBlobs blobs_;
-  OneFile files_;
+  store::MemoryFiles files_;
   std::unique_ptr<HubEnd> end_;
 };
 
@@ -281,16 +282,21 @@ TEST_F(HubServiceTest, AWorkerFetchesTheWholeInput) {
 }
 
 TEST_F(HubServiceTest, AWorkerFetchesAnUploadedFileOfTheSameAccountOnly) {
-  files_.file.id = ids_.next();
-  files_.file.account = account_.id;
-  blobs_.put(files_.file.blob_key(), "content");
+  store::File file;
+  file.id = ids_.next();
+  file.account = account_.id;
+  file.blob_key = "content/mine";
+  blobs_.put(file.blob_key, "content");
+  ASSERT_TRUE(files_.create_file(file).ok());
   const auto created = create();
-  const std::string url = "https://mimeo.example/v1/files/" + files_.file.id.str();
+  const std::string url = "https://mimeo.example/v1/files/" + file.id.str();
   std::string got;
   EXPECT_TRUE(fetch(created.id.str(), url, &got).ok());
   EXPECT_TRUE(fetch(created.id.str(), url + "/download?x=1", &got).ok());
   EXPECT_EQ(got, "contentcontent");
-  files_.file.account = account_.id + 1;
+  ASSERT_TRUE(files_.delete_file(file.id, account_.id).ok());
+  file.account = account_.id + 1;
+  ASSERT_TRUE(files_.create_file(file).ok());
   EXPECT_EQ(fetch(created.id.str(), url, &got).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(fetch(created.id.str(), "https://elsewhere.example/x", &got).error_code(),
             grpc::StatusCode::PERMISSION_DENIED);
@@ -322,6 +328,9 @@ TEST_F(HubServiceTest, AStoredOutputGetsAPublicUrlThatItsWorkersCanReadBack) {
   std::string got;
   EXPECT_TRUE(fetch(created.id.str(), stored_output.url(), &got).ok());
   EXPECT_EQ(got, content);
+  std::string other_name = stored_output.url();
+  other_name.replace(other_name.size() - 3, 3, "svg");
+  EXPECT_EQ(fetch(created.id.str(), other_name, &got).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(HubServiceTest, APullTokenComesFromTheRegistrysPart) {

@@ -18,6 +18,7 @@
 #include "common/base/open_files.h"
 #include "common/base/random.h"
 #include "common/blobs/local_blobs.h"
+#include "common/blobs/s3_blobs.h"
 #include "common/crypto/crypto.h"
 #include "common/store/postgres/access_listener.h"
 #include "common/store/postgres/migrator.h"
@@ -44,6 +45,36 @@ Result<std::string> read_file(const std::string& path) {
   content << in.rdbuf();
   if (!in) return absl::NotFoundError("cannot read " + path);
   return std::move(content).str();
+}
+
+Result<std::unique_ptr<blobs::BlobStore>> open_s3(const ControlPlaneConfig& config,
+                                                  const Clock& clock, Random& random) {
+  blobs::S3BlobsOptions options;
+  const std::string place = config.files_store.substr(5);  // Behind "s3://".
+  options.s3.bucket = place.substr(0, place.find('/'));
+  if (options.s3.bucket.size() < place.size()) {
+    options.prefix = place.substr(options.s3.bucket.size() + 1);
+  }
+  while (options.prefix.ends_with('/')) options.prefix.pop_back();
+  options.s3.endpoint = config.s3_endpoint;
+  options.s3.region = config.s3_region;
+  if (config.s3_path_style) options.s3.addressing = blobs::S3Addressing::kPath;
+  options.spool = config.spool_dir;
+  MIMEO_ASSIGN_OR_RETURN(options.s3.credentials,
+                         blobs::load_s3_credentials(config.s3_credentials_file));
+  return blobs::S3Blobs::open_bucket(std::move(options), clock, random);
+}
+
+Result<std::unique_ptr<blobs::BlobStore>> open_blobs(const ControlPlaneConfig& config,
+                                                     const Clock& clock, Random& random) {
+  if (config.files_store.empty()) {
+    auto local = blobs::LocalBlobs::open_directory(config.files_dir);
+    if (!local.ok()) return with_context(local.status(), "files-dir");
+    return *std::move(local);
+  }
+  auto s3 = open_s3(config, clock, random);
+  if (!s3.ok()) return with_context(s3.status(), "files-store");
+  return s3;
 }
 
 // Null when no registry is configured.
@@ -115,8 +146,8 @@ int run(int argc, char** argv) {
   store::AccessListener access_feed(std::move(listener_options));
 
   // 4. Files, and the key that signs registry tokens.
-  auto blobs = blobs::LocalBlobs::open_directory(config.files_dir);
-  if (!blobs.ok()) return fail(with_context(blobs.status(), "files-dir"));
+  auto blobs = open_blobs(config, clock, random);
+  if (!blobs.ok()) return fail(blobs.status());
   auto signer = load_signer(config);
   if (!signer.ok()) return fail(with_context(signer.status(), "registry-key"));
 
@@ -135,6 +166,7 @@ int run(int argc, char** argv) {
                      .maintenance = store,
                      .blobs = **blobs,
                      .accounts = store,
+                     .retention = store,
                      .signer = signer->get(),
                      .access_feed = &access_feed,
                      .trainings = &store};

@@ -1,7 +1,6 @@
 #include "control-plane/maintenance.h"
 
 #include <utility>
-#include <vector>
 
 #include "common/async/task_group.h"
 #include "common/telemetry/log.h"
@@ -15,7 +14,6 @@ constexpr std::chrono::hours kPartitionsAhead{48};
 constexpr std::chrono::hours kEvery{1};
 constexpr milliseconds kReplicaTtl{5000};
 constexpr milliseconds kRenewEvery{1000};
-constexpr std::size_t kFilesPerSweep = 200;
 constexpr std::size_t kEntriesPerSweep = 1000;
 
 }  // namespace
@@ -38,8 +36,6 @@ boost::asio::awaitable<void> Maintenance::run() {
       } else if (*dropped > 0) {
         log::info("dropped old partitions count={}", *dropped);
       }
-      const Status swept = sweep_files();
-      if (!swept.ok()) log::warn("removing expired files: {}", swept.ToString());
       const Status forgotten = sweep_audit();
       if (!forgotten.ok()) log::warn("forgetting old audit entries: {}", forgotten.ToString());
       return made;
@@ -47,20 +43,6 @@ boost::asio::awaitable<void> Maintenance::run() {
     co_await parts_.pool.run(std::move(work));
     const bool goes_on = co_await sleep_for(kEvery);
     if (!goes_on) co_return;
-  }
-}
-
-// On a pool thread. The row goes last: a crash in between leaves something to find again.
-Status Maintenance::sweep_files() {
-  while (true) {
-    MIMEO_ASSIGN_OR_RETURN(const std::vector<store::File> expired,
-                           parts_.files.list_expired_files(parts_.clock.now(), kFilesPerSweep));
-    for (const store::File& file : expired) {
-      MIMEO_RETURN_IF_ERROR(parts_.blobs.remove(file.blob_key()));
-      const Status removed = parts_.files.delete_file(file.id, file.account);
-      if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
-    }
-    if (expired.size() < kFilesPerSweep) return absl::OkStatus();
   }
 }
 

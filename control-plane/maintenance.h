@@ -1,6 +1,6 @@
 // Housekeeping that every control plane does by itself: partitions ahead of time, old ones dropped,
-// expired files and old entries of the audit log removed, our own row in `replicas` renewed.
-// Several processes may do the same at once.
+// old entries of the audit log removed, our own row in `replicas` renewed. Several processes may do
+// the same at once. What single predictions and files leave is sweeper.h's.
 
 #pragma once
 
@@ -10,9 +10,7 @@
 #include "common/async/blocking_pool.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
-#include "common/blobs/blob_store.h"
 #include "common/store/accounts.h"
-#include "common/store/files.h"
 #include "common/store/fleet.h"
 
 namespace mimeo::control {
@@ -20,9 +18,7 @@ namespace mimeo::control {
 // All outlive it.
 struct MaintenanceParts {
   store::MaintenanceStore& store;
-  store::FilesStore& files;
   store::FleetStore& fleet;
-  blobs::BlobStore& blobs;
   BlockingPool& pool;
   const Clock& clock;
   store::AccountsStore& accounts;
@@ -43,7 +39,6 @@ class Maintenance {
   boost::asio::awaitable<void> keep_listed(store::Replica replica);
 
  private:
-  Status sweep_files();
   Status sweep_audit();
 
   const MaintenanceParts parts_;

@@ -43,15 +43,22 @@ std::string make_delivery_token(PredictionId id, Random& random) {
   return id.str() + random.base32(kSecretLength);
 }
 
-std::optional<std::string> delivery_blob_key(std::string_view token, std::string_view filename) {
+std::optional<DeliveryToken> parse_delivery_token(std::string_view token) {
   if (token.size() != kIdLength + kSecretLength || !is_base32(token)) return std::nullopt;
   const Result<Uuid> id = Uuid::parse(token.substr(0, kIdLength));
   if (!id.ok()) return std::nullopt;
-  const std::string hash = to_hex(crypto::sha256(filename)).substr(0, 16);
-  return delivery_blob_prefix(*id) + "/" + std::string(token.substr(kIdLength)) + "-" + hash;
+  DeliveryToken parsed;
+  parsed.prediction = *id;
+  parsed.secret = token.substr(kIdLength);
+  return parsed;
 }
 
-std::string delivery_blob_prefix(PredictionId id) { return "outputs/" + id.str(); }
+std::string old_output_key(const DeliveryToken& token, std::string_view filename) {
+  const std::string hash = to_hex(crypto::sha256(filename)).substr(0, 16);
+  return old_output_prefix(token.prediction) + "/" + token.secret + "-" + hash;
+}
+
+std::string old_output_prefix(PredictionId id) { return std::string(kOldOutputs) + "/" + id.str(); }
 
 std::string delivery_url(std::string_view external_url, std::string_view token,
                          std::string_view filename) {

@@ -41,13 +41,18 @@ struct StreamToken {
 // "<id><26 random characters>", one for each stored output file.
 [[nodiscard]] std::string make_delivery_token(PredictionId id, Random& random);
 
-// Where the content of that link lies in the blob store: "outputs/<id>/<rest>-<hash of filename>",
-// so that a link with another file name (and so another content type) opens nothing. nullopt for a
-// malformed token.
-[[nodiscard]] std::optional<std::string> delivery_blob_key(std::string_view token,
-                                                           std::string_view filename);
-// All output files of a prediction, for BlobStore::remove_all().
-[[nodiscard]] std::string delivery_blob_prefix(PredictionId id);
+struct DeliveryToken {
+  PredictionId prediction;
+  std::string secret;  // The 26 random characters.
+};
+// nullopt when malformed. Does not say that the token is good: FilesStore::get_output() does.
+[[nodiscard]] std::optional<DeliveryToken> parse_delivery_token(std::string_view token);
+
+// Output files from before FilesStore knew them lie at "outputs/<id>/<secret>-<hash of filename>".
+inline constexpr std::string_view kOldOutputs = "outputs";
+[[nodiscard]] std::string old_output_key(const DeliveryToken& token, std::string_view filename);
+// All of a prediction, for BlobStore::remove_all().
+[[nodiscard]] std::string old_output_prefix(PredictionId id);
 
 // "<external_url>/delivery/<token>/<filename, percent-encoded>".
 [[nodiscard]] std::string delivery_url(std::string_view external_url, std::string_view token,

@@ -38,14 +38,23 @@ TEST_F(PublicLinks, AMalformedStreamTokenIsNone) {
   EXPECT_FALSE(parse_stream_token(bad_letter));
 }
 
-TEST_F(PublicLinks, ADeliveryLinkOpensOneBlobUnderOneName) {
+TEST_F(PublicLinks, ADeliveryTokenNamesThePredictionAndASecret) {
   const std::string token = make_delivery_token(id_, random_);
-  const auto key = delivery_blob_key(token, "out.png");
-  ASSERT_TRUE(key.has_value());
-  EXPECT_TRUE(key->starts_with(delivery_blob_prefix(id_) + "/")) << *key;
-  EXPECT_EQ(delivery_blob_key(token, "out.png"), key);
-  EXPECT_NE(delivery_blob_key(token, "out.html"), key);
-  EXPECT_FALSE(delivery_blob_key("../../etc/passwd", "out.png"));
+  const auto parsed = parse_delivery_token(token);
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->prediction, id_);
+  EXPECT_EQ(parsed->secret, token.substr(26));
+  EXPECT_NE(make_delivery_token(id_, random_), token);
+  EXPECT_FALSE(parse_delivery_token("../../etc/passwd"));
+  EXPECT_FALSE(parse_delivery_token(token + "0"));
+  EXPECT_FALSE(parse_delivery_token(token.substr(1) + "U"));
+}
+
+TEST_F(PublicLinks, AnOldOutputLiesUnderItsPredictionForOneName) {
+  const DeliveryToken token = *parse_delivery_token(make_delivery_token(id_, random_));
+  const std::string key = old_output_key(token, "out.png");
+  EXPECT_TRUE(key.starts_with(old_output_prefix(id_) + "/")) << key;
+  EXPECT_NE(old_output_key(token, "out.html"), key);
 }
 
 TEST_F(PublicLinks, TheUrlOfAFileEndsInItsEncodedName) {

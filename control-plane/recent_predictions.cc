@@ -70,7 +70,10 @@ void RecentPredictions::forget(PredictionId id) {
 
 const store::PredictionView* RecentPredictions::find(PredictionId id) const {
   const auto it = entries_.find(id);
-  return it == entries_.end() ? nullptr : &it->second.view;
+  if (it == entries_.end()) return nullptr;
+  // Nobody may be here any more to clear it away, and its data may have been removed.
+  const bool is_old = it->second.touched <= clock_.steady() - limits_.keep;
+  return is_old ? nullptr : &it->second.view;
 }
 
 const store::PredictionView* RecentPredictions::find_terminal(PredictionId id) const {

@@ -19,7 +19,9 @@ namespace mimeo::control {
 
 struct RecentLimits {
   std::size_t total_bytes = 64U << 20;
-  std::chrono::seconds keep{300};  // After the creation or, later, the end.
+  // After the creation or, later, the end. Not longer than store::kShortestKeep: another process
+  // may remove the data then.
+  std::chrono::seconds keep{300};
 };
 
 // Whether the version shown at creation is the one that runs.

@@ -36,6 +36,7 @@
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/sweeper.h"
 #include "control-plane/training_finisher.h"
 #include "control-plane/webhook_sender.h"
 
@@ -51,6 +52,7 @@ constexpr std::size_t kHubThreads = 4;       // Input and output files of worker
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
 constexpr std::size_t kTrainingThreads = 2;  // Versions of trainings that are made at once.
 constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
+constexpr std::size_t kSweepThreads = 1;     // Of its own: a slow blob store holds nobody else up.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
 constexpr milliseconds kRpcGrace{500};
@@ -64,6 +66,8 @@ ApiSettings api_settings(const ControlPlaneConfig& config) {
   settings.run_limit = config.run_limit;
   settings.training_run_limit = config.training_run_limit;
   settings.training_max_instances = config.training_max_instances;
+  settings.file_lifetime = std::chrono::hours(config.keep_files_hours);
+  settings.longest_keep = std::chrono::hours(config.keep_content_hours);
   if (config.webhook_https_only) settings.webhook_schemes = WebhookSchemes::kHttpsOnly;
   return settings;
 }
@@ -99,7 +103,8 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads + kTrainingThreads;
+  const std::size_t others = kHubThreads + kRegistryThreads + kTrainingThreads + kSweepThreads;
+  return writers + kReadThreads + kApiThreads + others;
 }
 
 // Members in the order in which they are built; they die in reverse.
@@ -113,6 +118,7 @@ struct Service::State {
   asio::awaitable<void> serve(http::Exchange* exchange);
   asio::awaitable<Status> check_ready();
   HubServiceParts hub_parts();
+  SweeperParts sweeper_parts();
   WebhookParts webhook_parts();
   void prepare_registry();
   void prepare_trainings();
@@ -134,6 +140,7 @@ struct Service::State {
   BlockingPool registry_pool{kRegistryThreads};
   BlockingPool webhook_pool{kWebhookThreads};
   BlockingPool training_pool{kTrainingThreads};
+  BlockingPool sweep_pool{kSweepThreads};
 
   // What happens to predictions.
   std::unique_ptr<EventHub> hub;
@@ -165,6 +172,7 @@ struct Service::State {
   std::unique_ptr<http::Server> http_server;
 
   Maintenance maintenance;
+  Sweeper sweeper;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -182,9 +190,10 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       committer(parts.executor, finish_pool, parts.predictions, recent, watch, parts.random,
                 parts.metrics, committer_options(config)),
       health(parts.metrics, [this] { return check_ready(); }),
-      maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
-                                   read_pool, clock, parts.accounts},
-                  retention(config), std::chrono::hours(24) * config.keep_audit_days),
+      maintenance(
+          MaintenanceParts{parts.maintenance, parts.fleet, read_pool, clock, parts.accounts},
+          retention(config), std::chrono::hours(24) * config.keep_audit_days),
+      sweeper(sweeper_parts()),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
   if (parts.trainings != nullptr) prepare_trainings();
@@ -231,6 +240,20 @@ HubServiceParts Service::State::hub_parts() {
     return grant;
   };
   return hub_parts;
+}
+
+SweeperParts Service::State::sweeper_parts() {
+  return SweeperParts{parts.retention,
+                      parts.files,
+                      parts.predictions,
+                      parts.blobs,
+                      sweep_pool,
+                      clock,
+                      {},
+                      [this](PredictionId id) {
+                        recent.forget(id);
+                        hub->forget(id);
+                      }};
 }
 
 WebhookParts Service::State::webhook_parts() {
@@ -283,6 +306,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("starts", committer.write_starts());
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
+  tasks.spawn("removals", sweeper.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -335,6 +359,7 @@ void Service::State::start_front(std::string hub_addr) {
                      .clock = clock,
                      .random = parts.random,
                      .accounts = parts.accounts,
+                     .retention = parts.retention,
                      .authenticator = *authenticator,
                      .trainings = trained ? parts.trainings : nullptr};
   api = std::make_unique<Api>(parts.executor, std::move(api_parts), api_settings(config));

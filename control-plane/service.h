@@ -21,6 +21,7 @@
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 #include "common/store/trainings.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
@@ -41,6 +42,7 @@ struct ServiceParts {
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
   store::AccountsStore& accounts;
+  store::RetentionStore& retention;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
   store::AccessFeed* access_feed = nullptr;     // Null = changes elsewhere show after a second.
   store::TrainingStore* trainings = nullptr;    // Null = no trainings.

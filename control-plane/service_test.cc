@@ -1,5 +1,7 @@
 #include "control-plane/service.h"
 
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
 #include "control-plane/testing/service_fixture.h"
 
@@ -9,13 +11,15 @@ namespace {
 struct InMemory {
   SystemClock system;
   store::MemoryStore memory{system};
-  OneFile file;
+  store::MemoryFiles files;
+  store::MemoryRetention retention{memory, files};
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
   ServiceTest()
-      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file, memory}) {}
+      : ServiceFixture(
+            ServiceStores{memory, memory, memory, memory, memory, files, memory, retention}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

@@ -31,4 +31,11 @@ Status check_key(std::string_view key) {
   }
 }
 
+std::string content_key(const Uuid& id) {
+  const std::string text = id.str();
+  return std::string(kContentPrefix) + "/" + text.substr(0, 6) + "/" + text.substr(6);
+}
+
+std::string lowest_content_key(WallTime at) { return content_key(Uuid::lowest_at(at)); }
+
 }  // namespace mimeo::blobs

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/status.h"
 
@@ -33,7 +34,8 @@ class BlobReader {
  public:
   virtual ~BlobReader() = default;
   [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
-  // At most buffer.size() bytes from `offset`; 0 at the end.
+  // At most buffer.size() bytes from `offset`; 0 at the end. Always of the same blob: when it is
+  // replaced or removed meanwhile, either of that one still, or an error.
   virtual Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) = 0;
 };
 
@@ -46,8 +48,14 @@ class BlobStore {
   virtual Result<std::unique_ptr<BlobReader>> open(std::string_view key) = 0;
   // OK also when it was not there.
   virtual Status remove(std::string_view key) = 0;
+  // As remove() of each, in fewer requests.
+  virtual Status remove_many(std::span<const std::string> keys) = 0;
   // Everything under `prefix` + '/'.
   virtual Status remove_all(std::string_view prefix) = 0;
+  // Keys under `prefix` + '/' that are greater than `after` (empty = from the first), in the order
+  // of their bytes, at most `limit`.
+  virtual Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
+                                                std::size_t limit) = 0;
 };
 
 }  // namespace mimeo::blobs

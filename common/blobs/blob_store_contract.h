@@ -9,7 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "common/base/ids.h"
 #include "common/blobs/blob_store.h"
+#include "common/crypto/crypto.h"
 
 namespace mimeo::blobs {
 
@@ -108,6 +110,52 @@ TEST_P(BlobStoreContract, RemovesEverythingUnderAPrefixAndNothingBesides) {
   EXPECT_FALSE(exists("p/1/b/c"));
   EXPECT_TRUE(exists("p/10/a"));
   EXPECT_TRUE(exists("p/1x"));
+}
+
+TEST_P(BlobStoreContract, RemovesManyAtOnce) {
+  const std::vector<std::string> keys{"m/1", "m/2", "m/never", "m/3"};
+  for (const char* key : {"m/1", "m/2", "m/3", "m/4"}) put(key, key);
+  EXPECT_TRUE(store_->remove_many(keys).ok());
+  EXPECT_TRUE(store_->remove_many({}).ok());
+  EXPECT_EQ(*store_->list("m", "", 10), std::vector<std::string>{"m/4"});
+}
+
+TEST_P(BlobStoreContract, ListsInTheOrderOfBytesFromAnywhere) {
+  const std::vector<std::string> all{"l/a-b", "l/a/x", "l/a/y/z", "l/a0", "l/b"};
+  for (const std::string& key : all) put(key, key);
+  put("lower", "not under it");
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(*store_->list("l", "", 10), all);
+  EXPECT_EQ(*store_->list("l", "", 2), (Keys{"l/a-b", "l/a/x"}));
+  EXPECT_EQ(*store_->list("l", "l/a/x", 2), (Keys{"l/a/y/z", "l/a0"}));
+  EXPECT_EQ(*store_->list("l", "l/a0", 10), Keys{"l/b"});
+  EXPECT_EQ(*store_->list("l", "l/b", 10), Keys{});
+  EXPECT_EQ(*store_->list("never", "", 10), Keys{});
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->list("l/", "", 10).status()));
+}
+
+TEST_P(BlobStoreContract, ALargeBlobComesBackAsItWas) {
+  // Not a round number of anything.
+  std::string content(11'000'007, '\0');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i >> 7U);
+  auto writer = store_->create("large/one").value();
+  for (std::size_t at = 0; at < content.size(); at += 300'001) {
+    ASSERT_TRUE(writer->write(std::string_view(content).substr(at, 300'001)).ok());
+  }
+  EXPECT_TRUE(absl::IsNotFound(store_->open("large/one").status()));
+  const auto info = writer->commit();
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->size_bytes, content.size());
+  EXPECT_EQ(info->sha256_hex, to_hex(crypto::sha256(content)));
+  EXPECT_EQ(info->md5_hex, to_hex(crypto::md5(content)));
+  EXPECT_TRUE(get("large/one").value() == content);
+}
+
+TEST_P(BlobStoreContract, ALargeBlobThatIsNotCommittedLeavesNothing) {
+  auto writer = store_->create("large/two").value();
+  ASSERT_TRUE(writer->write(std::string(11'000'000, 'x')).ok());
+  writer.reset();
+  EXPECT_EQ(*store_->list("large", "", 10), std::vector<std::string>{});
 }
 
 TEST_P(BlobStoreContract, RefusesKeysThatAreNone) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -111,6 +112,43 @@ class LocalWriter final : public BlobWriter {
   bool is_committed_ = false;
 };
 
+// Collects keys below a folder in the order of their bytes.
+class Listing {
+ public:
+  Listing(std::string_view after, std::size_t limit) : after_(after), limit_(limit) {}
+
+  // `key` of the folder, with its slash.
+  Status add_folder(const fs::path& folder, const std::string& key) {
+    std::error_code error;
+    std::vector<std::string> names;  // Of folders with their slash: it counts in the order of keys.
+    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+      std::error_code ignored;
+      const bool is_folder = it->is_directory(ignored);
+      names.push_back(it->path().filename().string() + (is_folder ? "/" : ""));
+    }
+    if (error == std::errc::no_such_file_or_directory) return absl::OkStatus();
+    if (error) return absl::InternalError("listing blobs: " + error.message());
+    std::sort(names.begin(), names.end());
+    for (const std::string& name : names) {
+      if (keys.size() == limit_) break;
+      const std::string whole = key + name;
+      if (!name.ends_with('/')) {
+        if (whole > after_) keys.push_back(whole);
+      } else if (whole > after_ || after_.starts_with(whole)) {
+        MIMEO_RETURN_IF_ERROR(add_folder(folder / name.substr(0, name.size() - 1), whole));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<std::string> keys;
+
+ private:
+  const std::string_view after_;
+  const std::size_t limit_;
+};
+
 class LocalReader final : public BlobReader {
  public:
   LocalReader(Descriptor fd, std::uint64_t size_bytes)
@@ -194,6 +232,11 @@ Status LocalBlobs::remove(std::string_view key) {
   return absl::OkStatus();
 }
 
+Status LocalBlobs::remove_many(std::span<const std::string> keys) {
+  for (const std::string& key : keys) MIMEO_RETURN_IF_ERROR(remove(key));
+  return absl::OkStatus();
+}
+
 Status LocalBlobs::remove_all(std::string_view prefix) {
   MIMEO_RETURN_IF_ERROR(check_key(prefix));
   const fs::path path = path_of(prefix);
@@ -205,6 +248,14 @@ Status LocalBlobs::remove_all(std::string_view prefix) {
   }
   remove_empty_parents(path);
   return absl::OkStatus();
+}
+
+Result<std::vector<std::string>> LocalBlobs::list(std::string_view prefix, std::string_view after,
+                                                  std::size_t limit) {
+  MIMEO_RETURN_IF_ERROR(check_key(prefix));
+  Listing listing(after, limit);
+  MIMEO_RETURN_IF_ERROR(listing.add_folder(path_of(prefix), std::string(prefix) + "/"));
+  return std::move(listing.keys);
 }
 
 }  // namespace mimeo::blobs

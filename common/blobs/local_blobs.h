@@ -20,7 +20,10 @@ class LocalBlobs final : public BlobStore {
   Result<std::unique_ptr<BlobWriter>> create(std::string_view key) override;
   Result<std::unique_ptr<BlobReader>> open(std::string_view key) override;
   Status remove(std::string_view key) override;
+  Status remove_many(std::span<const std::string> keys) override;
   Status remove_all(std::string_view prefix) override;
+  Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
+                                        std::size_t limit) override;
 
  private:
   explicit LocalBlobs(std::filesystem::path directory) : directory_(std::move(directory)) {}

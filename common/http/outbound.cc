@@ -60,10 +60,10 @@ struct Transfer {
   std::uint64_t received = 0;
   std::size_t header_bytes = 0;
   bool is_too_large = false;
-  const BodySink* sink = nullptr;  // Of download().
-  Status sink_status;
+  const BodySink* sink = nullptr;      // Of download().
   const BodySource* source = nullptr;  // Of upload().
-  Status source_status;
+  std::uint64_t sent = 0;              // Of that.
+  Status stream_status;                // Of the sink or the source.
   CURL* curl = nullptr;
   Response response;
 };
@@ -113,26 +113,34 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
     long code = 0;
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &code);
     if (code / 100 == 2) {
-      transfer->sink_status = (*transfer->sink)(std::string_view(data, size));
-      return transfer->sink_status.ok() ? size : 0;
+      transfer->stream_status = (*transfer->sink)(std::string_view(data, size));
+      return transfer->stream_status.ok() ? size : 0;
     }
   }
   transfer->response.body.append(data, size);
   return size;
 }
 
-std::size_t on_send(char* data, std::size_t, std::size_t size, void* context) {
+std::size_t on_read(char* buffer, std::size_t, std::size_t size, void* context) {
   auto* transfer = static_cast<Transfer*>(context);
-  const Result<std::size_t> read = (*transfer->source)(std::span(data, size));
-  if (read.ok()) return *read;
-  transfer->source_status = read.status();
-  return CURL_READFUNC_ABORT;
+  const Result<std::size_t> count = transfer->source->read(transfer->sent, {buffer, size});
+  if (!count.ok()) {
+    transfer->stream_status = count.status();
+    return CURL_READFUNC_ABORT;
+  }
+  transfer->sent += *count;
+  return *count;
+}
+
+int on_seek(void* context, curl_off_t offset, int origin) {
+  if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  static_cast<Transfer*>(context)->sent = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
 }
 
 Status transfer_error(const Transfer& transfer, CURLcode code, const std::string& detail) {
   const std::string text = detail.empty() ? curl_easy_strerror(code) : detail;
-  if (!transfer.sink_status.ok()) return transfer.sink_status;
-  if (!transfer.source_status.ok()) return transfer.source_status;
+  if (!transfer.stream_status.ok()) return transfer.stream_status;
   if (transfer.is_too_large) return absl::ResourceExhaustedError("the answer is too large");
   if (transfer.was_refused) {
     return absl::PermissionDeniedError("the address is not a public one");
@@ -184,15 +192,15 @@ void set_method(CURL* curl, const std::string& method, const std::string& body) 
   }
 }
 
-void set_upload(CURL* curl, Transfer& transfer, const std::string& method, std::uint64_t size) {
+void set_source(CURL* curl, const std::string& method, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
-  curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+  curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
   curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(size));
-  curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10U);
-  // A kept connection that proves dead would need the body a second time.
-  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
+  curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                   static_cast<curl_off_t>(transfer.source->size_bytes));
 }
 
 void set_fixed_options(CURL* curl, Transfer& transfer) {
@@ -284,7 +292,7 @@ class Outbound::Pool {
 Outbound::Outbound(AddressRules rules)
     : rules_(std::move(rules)), pool_(std::make_shared<Pool>()) {}
 
-Result<Response> Outbound::hop(const OutboundRequest& request, const Streams& streams,
+Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
                                std::chrono::milliseconds timeout) const {
   if (has_line_end(request.url) || has_line_end(request.method)) {
     return absl::InvalidArgumentError("a line end in the URL or the method");
@@ -304,7 +312,7 @@ Result<Response> Outbound::hop(const OutboundRequest& request, const Streams& st
   char error[CURL_ERROR_SIZE] = {};
   set_fixed_options(curl, transfer);
   if (streams.source != nullptr) {
-    set_upload(curl, transfer, request.method, streams.source_size);
+    set_source(curl, request.method, transfer);
   } else {
     set_method(curl, request.method, request.body);
   }
@@ -324,14 +332,16 @@ Result<Response> Outbound::hop(const OutboundRequest& request, const Streams& st
 }
 
 Result<Response> Outbound::run(const OutboundRequest& request, const BodySink* sink) const {
+  const Streams streams{sink, nullptr};
+  if (request.max_redirects == 0) return hop(request, streams, request.timeout);
   OutboundRequest current = request;
   const auto deadline = std::chrono::steady_clock::now() + request.timeout;
   for (int hops = 0;; ++hops) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return absl::DeadlineExceededError("timed out");
-    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, {.sink = sink}, left));
-    if (request.max_redirects == 0 || !is_redirect(answer)) return answer;
+    MIMEO_ASSIGN_OR_RETURN(Response answer, hop(current, streams, left));
+    if (!is_redirect(answer)) return answer;
     if (hops >= request.max_redirects) return absl::UnavailableError("too many redirects");
     MIMEO_ASSIGN_OR_RETURN(const Url from, parse_url(current.url));
     MIMEO_RETURN_IF_ERROR(follow(current, from, answer));
@@ -346,17 +356,8 @@ Result<Response> Outbound::download(const OutboundRequest& request, const BodySi
   return run(request, &sink);
 }
 
-Result<Response> Outbound::upload(const OutboundRequest& request, std::uint64_t size,
-                                  const BodySource& source) const {
-  std::uint64_t sent = 0;
-  const BodySource counted = [&](std::span<char> buffer) -> Result<std::size_t> {
-    if (sent == size) return std::size_t{0};
-    MIMEO_ASSIGN_OR_RETURN(const std::size_t read, source(buffer));
-    if (read == 0) return absl::InternalError("the body ended early");
-    sent += read;
-    return read;
-  };
-  return hop(request, {.source = &counted, .source_size = size}, request.timeout);
+Result<Response> Outbound::upload(const OutboundRequest& request, const BodySource& body) const {
+  return hop(request, Streams{nullptr, &body}, request.timeout);
 }
 
 }  // namespace mimeo::http

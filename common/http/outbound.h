@@ -38,8 +38,13 @@ struct OutboundRequest {
 // Called with each piece of the body; a non-OK status ends the transfer with it.
 using BodySink = std::function<Status(std::string_view)>;
 
-// Fills the buffer with the next piece of a body and says how much that is; 0 at its end.
-using BodySource = std::function<Result<std::size_t>(std::span<char>)>;
+// A request's body that is not in memory.
+struct BodySource {
+  std::uint64_t size_bytes = 0;
+  // Fills `buffer` with what begins at `offset`, and says how much; 0 only at the end. Called from
+  // the beginning again when a kept connection turns out to be dead.
+  std::function<Result<std::size_t>(std::uint64_t offset, std::span<char> buffer)> read;
+};
 
 // Safe from several threads at once. Keeps connections for the next request to the same host.
 class Outbound {
@@ -51,22 +56,20 @@ class Outbound {
   // The same with the body of a 2xx going to `sink` as it comes; other answers keep theirs.
   [[nodiscard]] Result<Response> download(const OutboundRequest& request,
                                           const BodySink& sink) const;
-  // Sends exactly `size` bytes of `source` as the body, never whole in memory. Follows no
-  // redirects. A status of the source, and kInternal when it ends early, end the transfer.
-  [[nodiscard]] Result<Response> upload(const OutboundRequest& request, std::uint64_t size,
-                                        const BodySource& source) const;
+  // The same as perform() with another body. Follows no redirects.
+  [[nodiscard]] Result<Response> upload(const OutboundRequest& request,
+                                        const BodySource& body) const;
 
  private:
   class Pool;
-
-  // What a hop has beside its request; null = not wanted.
+  // What a request does not hold in memory; each may be null.
   struct Streams {
     const BodySink* sink = nullptr;
     const BodySource* source = nullptr;
-    std::uint64_t source_size = 0;
   };
+
   [[nodiscard]] Result<Response> run(const OutboundRequest& request, const BodySink* sink) const;
-  [[nodiscard]] Result<Response> hop(const OutboundRequest& request, const Streams& streams,
+  [[nodiscard]] Result<Response> hop(const OutboundRequest& request, Streams streams,
                                      std::chrono::milliseconds timeout) const;
 
   AddressRules rules_;

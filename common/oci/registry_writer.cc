@@ -107,10 +107,17 @@ Result<std::string> RegistryWriter::put_layer(const std::string& repository,
   MIMEO_ASSIGN_OR_RETURN(auto patch, request(repository, "", "PATCH", location));
   patch.headers.set("Content-Type", kBytes);
   patch.timeout = limits_.blob_timeout;
-  MIMEO_ASSIGN_OR_RETURN(const auto sent,
-                         outbound_.upload(patch, layer.size_bytes(), [&](std::span<char> buffer) {
-                           return layer.read(buffer);
-                         }));
+  std::uint64_t given = 0;
+  http::BodySource body;
+  body.size_bytes = layer.size_bytes();
+  body.read = [&](std::uint64_t offset, std::span<char> buffer) -> Result<std::size_t> {
+    // A kept connection turned out to be dead, and a layer gives its bytes once.
+    if (offset != given) return absl::UnavailableError("the connection broke");
+    MIMEO_ASSIGN_OR_RETURN(const std::size_t count, layer.read(buffer));
+    given += count;
+    return count;
+  };
+  MIMEO_ASSIGN_OR_RETURN(const auto sent, outbound_.upload(patch, body));
   MIMEO_RETURN_IF_ERROR(status_of(sent));
   const std::string digest = layer.digest();
   MIMEO_ASSIGN_OR_RETURN(const std::string next, location_of(sent));

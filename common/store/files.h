@@ -1,5 +1,7 @@
-// Persistence of uploaded files' metadata (the API's /files). The bytes are in a BlobStore under
-// `blob_key`; whoever removes a row removes the blob after it.
+// Persistence of what is known of stored files: uploads (the API's /files) and the files that
+// predictions put out. The bytes are in a BlobStore. Each content is there once: the first copy
+// that came stays, whoever brought it, and every file refers to it. A content that nothing refers
+// to any more becomes a dead blob, which the sweeper removes.
 //
 // Same rules as predictions.h: methods block, are thread-safe, may be repeated, and are one
 // transaction each.
@@ -8,7 +10,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -30,15 +34,27 @@ struct File {
   std::string metadata = "{}";  // JSON object as the caller sent it.
   WallTime created_at;
   std::optional<WallTime> expires_at;  // nullopt = kept until deleted.
+  std::string blob_key;  // Created: of the caller's copy. Read: of the one that stayed.
+};
 
-  // "files/<id>".
-  [[nodiscard]] std::string blob_key() const { return "files/" + id.str(); }
+// A file that a prediction put out. Who knows the secret and the name may read it.
+struct OutputFile {
+  PredictionId prediction;
+  std::string secret;
+  std::string filename;
+  std::int64_t size_bytes = 0;
+  std::string sha256_hex;
+  std::string md5_hex;
+  WallTime created_at;
+  std::string blob_key;  // As in File.
 };
 
 class FilesStore {
  public:
   virtual ~FilesStore() = default;
-  // The blob was written before. kAlreadyExists never: a repeated call with the same id is OK.
+  // The blob was written before, under a key of its own that nothing else uses. After an error
+  // nothing is known: leave the blob, find_unknown_blobs() tells the sweeper.
+  // kAlreadyExists never: a repeated call with the same id is OK.
   virtual Status create_file(const File& file) = 0;
   // kNotFound, also when it has expired by `now`. `account` 0 = any (internal callers).
   virtual Result<File> get_file(FileId id, AccountId account, WallTime now) = 0;
@@ -47,8 +63,23 @@ class FilesStore {
                                                std::size_t limit) = 0;
   // kNotFound when there was none.
   virtual Status delete_file(FileId id, AccountId account) = 0;
-  // Expired by `now`, oldest first; for the sweeper, which removes blob and row.
+  // Expired by `now`, oldest first; for the sweeper, which deletes them.
   virtual Result<std::vector<File>> list_expired_files(WallTime now, std::size_t limit) = 0;
+
+  // Like create_file(). kNotFound when there is no such prediction or its data was removed: then
+  // the blob is dead.
+  virtual Status create_output(const OutputFile& file) = 0;
+  // kNotFound.
+  virtual Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
+                                        std::string_view filename) = 0;
+
+  // Keys of blobs to remove.
+  virtual Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) = 0;
+  // These were removed.
+  virtual Status forget_dead_blobs(std::span<const std::string> keys) = 0;
+  // Those of `keys` that no content has and that are not dead: of uploads that never ended.
+  virtual Result<std::vector<std::string>> find_unknown_blobs(
+      std::span<const std::string> keys) = 0;
 };
 
 }  // namespace mimeo::store

@@ -19,8 +19,10 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 #include "common/store/trainings.h"
 #include "control-plane/api/catalog_reader.h"
+#include "control-plane/api/transfer_limit.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/authenticator.h"
 #include "control-plane/http/router.h"
@@ -43,7 +45,10 @@ struct ApiSettings {
   std::int32_t training_max_instances = 4;  // Of training pools.
   WebhookSchemes webhook_schemes = WebhookSchemes::kHttpToo;
   Bytes max_file{100'000'000};
-  std::chrono::hours file_lifetime{24};
+  std::chrono::hours file_lifetime{24};  // Of uploads.
+  std::size_t max_uploads = 1'000;       // At once; the same for downloads.
+  std::size_t max_downloads = 1'000;
+  std::chrono::seconds longest_keep = std::chrono::hours(24 * 95);  // Of predictions' data.
   std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
   store::AccountLimits account_limits{.tokens = 100, .organizations = 50, .members = 500};
 };
@@ -60,6 +65,7 @@ struct ApiParts {
   const Clock& clock;
   Random& random;
   store::AccountsStore& accounts;
+  store::RetentionStore& retention;
   Authenticator& authenticator;               // Told of changes to who may do what.
   store::TrainingStore* trainings = nullptr;  // Null = trainings are refused: there is no registry.
 };
@@ -74,6 +80,8 @@ class Api {
         description(openapi_document(settings.external_url)),
         ids(parts.clock, parts.random),
         reader(parts.catalog, parts.pool, parts.clock),
+        uploads(settings.max_uploads),
+        downloads(settings.max_downloads),
         tasks(std::move(executor)) {}
 
   const ApiParts parts;
@@ -83,6 +91,8 @@ class Api {
       description;  // Not OK only when the fragments contradict each other.
   IdGenerator ids;
   CatalogReader reader;
+  TransferLimit uploads;
+  TransferLimit downloads;
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 

@@ -10,8 +10,11 @@
 
 namespace mimeo::control {
 
-// base64(HMAC-SHA256(the account's secret for file links, "{owner} {id} {expiry}")); `expiry` in
-// Unix seconds. That secret is derived from the webhook secret, so it changes with it.
+// "fsec_..." The secret with which an account signs links to its files. Derived from the webhook
+// secret, so it changes with it.
+[[nodiscard]] std::string file_signing_secret(const store::Account& owner);
+
+// base64(HMAC-SHA256(that secret, "{owner} {id} {expiry}")); `expiry` in Unix seconds.
 [[nodiscard]] std::string sign_file_link(const store::Account& owner, store::FileId id,
                                          std::int64_t expiry);
 

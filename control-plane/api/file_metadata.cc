@@ -8,6 +8,11 @@
 #include "control-plane/strings.h"
 
 namespace mimeo::control {
+namespace {
+
+constexpr std::size_t kMostFieldBytes = 64U << 10U;
+
+}  // namespace
 
 Status FileMetadata::set_text(std::string_view text) {
   object_ = nlohmann::json::object();
@@ -20,6 +25,10 @@ Status FileMetadata::set_text(std::string_view text) {
 }
 
 Status FileMetadata::add_field(std::string_view part_name, std::string_view value) {
+  field_bytes_ += part_name.size() + value.size();
+  if (field_bytes_ > kMostFieldBytes) {
+    return absl::InvalidArgumentError("the metadata is too large");
+  }
   (void)consume_prefix(&part_name, "metadata[");
   (void)consume_suffix(&part_name, "]");
   const std::vector<std::string_view> keys = split(part_name, "][");

@@ -17,7 +17,7 @@ class FileMetadata {
   // blank.
   Status set_text(std::string_view text);
   // `part_name` begins with "metadata[". kInvalidArgument when it nests more than kMaxJsonDepth
-  // deep.
+  // deep, or all fields together are larger than 64 KiB.
   Status add_field(std::string_view part_name, std::string_view value);
   // Both together as a JSON object; of a key that both have, the field's value.
   [[nodiscard]] std::string json() const;
@@ -25,6 +25,7 @@ class FileMetadata {
  private:
   nlohmann::json object_ = nlohmann::json::object();
   nlohmann::json fields_ = nlohmann::json::object();
+  std::size_t field_bytes_ = 0;  // Names and values of all fields so far.
 };
 
 }  // namespace mimeo::control

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/blobs/blob_key.h"
 #include "common/store/text.h"
 #include "control-plane/api/file_metadata.h"
 #include "control-plane/api/resources.h"
@@ -16,9 +17,11 @@
 namespace mimeo::control {
 namespace {
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestField = 64 * 1024;
 constexpr std::size_t kLongestName = 255;
+constexpr std::size_t kLongestMetadata = 64 * 1024;  // All of its fields together.
+constexpr std::size_t kDeepestMetadata = 16;
 
 // Collects the parts of one upload; the content goes to the blob store as it comes. Used on pool
 // threads, one call at a time.
@@ -50,7 +53,7 @@ class Upload final : public PartSink {
     if (writer_ != nullptr) return absl::InvalidArgumentError("there are two parts \"content\"");
     part_name_ = std::move(head.filename);
     part_type_ = std::move(head.content_type);
-    MIMEO_ASSIGN_OR_RETURN(writer_, blobs_.create(file_.blob_key()));
+    MIMEO_ASSIGN_OR_RETURN(writer_, blobs_.create(file_.blob_key));
     return absl::OkStatus();
   }
 
@@ -127,10 +130,8 @@ boost::asio::awaitable<Status> receive(Api& api, http::Exchange& exchange,
 boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<Upload> upload) {
   auto work = [parts = &api.parts, upload]() -> Result<store::File> {
     MIMEO_ASSIGN_OR_RETURN(store::File file, upload->finish());
-    const Status stored = parts->files.create_file(file);
-    if (stored.ok()) return file;
-    (void)parts->blobs.remove(file.blob_key());
-    return stored;
+    MIMEO_RETURN_IF_ERROR(parts->files.create_file(file));
+    return file;
   };
   co_return co_await api.parts.pool.run(std::move(work));
 }
@@ -138,6 +139,8 @@ boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<U
 }  // namespace
 
 ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
+  const auto place = api.uploads.take();
+  if (!place) co_return absl::ResourceExhaustedError("too many uploads at once");
   const auto boundary = multipart_boundary(call.head->headers.get("Content-Type"));
   if (!boundary) co_return problem::bad_request("The request must be multipart/form-data.");
   store::File file;
@@ -145,6 +148,7 @@ ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
   file.account = call.viewer();
   file.created_at = api.parts.clock.now();
   file.expires_at = file.created_at + api.settings.file_lifetime;
+  file.blob_key = blobs::content_key(file.id);
   const std::uint64_t limit = api.settings.max_file.count;
   auto upload = std::make_shared<Upload>(api.parts.blobs, std::move(file), limit, *boundary);
   const Status received = co_await receive(api, exchange, upload);

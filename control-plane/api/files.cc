@@ -28,10 +28,13 @@ boost::asio::awaitable<Result<store::File>> read_file(Api& api, std::string id, 
 
 }  // namespace
 
+std::string file_signing_secret(const store::Account& owner) {
+  return "fsec_" + crypto::base64url(crypto::hmac_sha256(owner.webhook_secret, "file links"));
+}
+
 std::string sign_file_link(const store::Account& owner, store::FileId id, std::int64_t expiry) {
-  const std::string secret = crypto::hmac_sha256(owner.webhook_secret, "file links");
-  return crypto::base64(
-      crypto::hmac_sha256(secret, concat(owner.username, " ", id.str(), " ", expiry)));
+  return crypto::base64(crypto::hmac_sha256(file_signing_secret(owner),
+                                            concat(owner.username, " ", id.str(), " ", expiry)));
 }
 
 Answer list_files(Api& api, Call& call) {
@@ -70,9 +73,9 @@ Answer delete_file(Api& api, Call& call) {
   const Result<store::File> file = co_await read_file(api, call.param(0), call.viewer());
   if (absl::IsNotFound(file.status())) co_return problem::file_not_found();
   if (!file.ok()) co_return file.status();
-  auto remove = [parts = &api.parts, file = *file]() -> Status {
-    MIMEO_RETURN_IF_ERROR(parts->files.delete_file(file.id, file.account));
-    return parts->blobs.remove(file.blob_key());
+  // Its content goes with the last file that has it.
+  auto remove = [files = &api.parts.files, id = file->id, account = file->account] {
+    return files->delete_file(id, account);
   };
   const Status removed = co_await api.parts.pool.run(std::move(remove));
   if (absl::IsNotFound(removed)) co_return problem::file_not_found();
@@ -108,10 +111,12 @@ boost::asio::awaitable<Result<store::File>> opened_by_link(Api& api, Call& call)
 }  // namespace
 
 ExchangeAnswer download_file(Api& api, Call& call, http::Exchange& exchange) {
+  const auto place = api.downloads.take();
+  if (!place) co_return absl::ResourceExhaustedError("too many downloads at once");
   const Result<store::File> file = co_await opened_by_link(api, call);
   if (absl::IsNotFound(file.status())) co_return problem::file_not_found();
   if (!file.ok()) co_return file.status();
-  auto open = [blobs = &api.parts.blobs, key = file->blob_key()] { return blobs->open(key); };
+  auto open = [blobs = &api.parts.blobs, key = file->blob_key] { return blobs->open(key); };
   Result<std::unique_ptr<blobs::BlobReader>> reader = co_await api.parts.pool.run(std::move(open));
   if (absl::IsNotFound(reader.status())) co_return problem::file_not_found();
   if (!reader.ok()) co_return reader.status();

@@ -1,3 +1,5 @@
+#include "common/blobs/blob_key.h"
+#include "common/crypto/crypto.h"
 #include "control-plane/api/file_links.h"
 #include "control-plane/api/testing/api_fixture.h"
 
@@ -100,6 +102,64 @@ TEST_F(FilesApi, BadUploadsAreClientErrors) {
   EXPECT_EQ(get("/v1/files").json()["results"].size(), 0U);
 }
 
+TEST_F(FilesApi, MetadataHasItsLimits) {
+  const auto with = [this](const std::string& parts) {
+    return upload(part(R"(name="content"; filename="a")", "", "x") + parts).status;
+  };
+  std::string fields;
+  for (int i = 0; i < 100; ++i) {
+    fields += part("name=\"metadata[k" + std::to_string(i) + "]\"", "", std::string(600, 'v'));
+  }
+  EXPECT_EQ(with(fields), 201);
+  EXPECT_EQ(with(fields + part("name=\"metadata[more]\"", "", std::string(10'000, 'v'))), 400);
+  std::string deep = "metadata";
+  for (int i = 0; i < 17; ++i) deep += "[k]";
+  EXPECT_EQ(with(part("name=\"" + deep + "\"", "", "v")), 400);
+  for (const char* bad : {"{", "\"text\"", "[1]", "{}x", "1"}) {
+    EXPECT_EQ(with(part(R"(name="metadata")", "", bad)), 400) << bad;
+  }
+  EXPECT_EQ(with(part(R"(name="metadata")", "", "null")), 201);
+}
+
+TEST_F(FilesApi, NoMoreThanALittleMayFollowTheLastPart) {
+  const std::string whole = part(R"(name="content"; filename="a")", "", "x") + "--XyZ--\r\n";
+  const auto with = [&](std::size_t more) {
+    return call("POST", "/v1/files", whole + std::string(more, ' '),
+                {{"Content-Type", "multipart/form-data; boundary=XyZ"}})
+        .status;
+  };
+  EXPECT_EQ(with(1'000), 201);
+  EXPECT_EQ(with(1'000'000), 400);
+}
+
+TEST_F(FilesApi, OnlySoManyAreOnTheirWayAtOnce) {
+  settings_.max_uploads = 1;
+  settings_.max_downloads = 1;
+  start();
+  const std::string id = uploaded("one after the other");
+  uploaded("is fine");
+  const std::string path = link(id, now_s() + 60);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(get(path).status, 200);
+  settings_.max_uploads = 0;
+  settings_.max_downloads = 0;
+  start();
+  const Reply refused = upload(part(R"(name="content"; filename="a")", "", "x"));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.header("Retry-After"), "1");
+  EXPECT_EQ(get(path).status, 429);
+}
+
+TEST_F(FilesApi, TheSameContentIsStoredOnce) {
+  const std::string first = uploaded("twice");
+  const std::string second = uploaded("twice");
+  const auto key = [this](const std::string& id) {
+    return files_.get_file(*store::FileId::parse(id), account_.id, clock_.now())->blob_key;
+  };
+  EXPECT_EQ(key(first), key(second));
+  EXPECT_EQ(call("DELETE", "/v1/files/" + first).status, 204);
+  EXPECT_EQ(call("GET", link(second, now_s() + 60), "", {{"Authorization", ""}}).body, "twice");
+}
+
 TEST_F(FilesApi, TooLargeIsSaidAsClientsKnowIt) {
   settings_.max_file = Bytes{1'000'000};
   start();
@@ -152,18 +212,34 @@ TEST_F(FilesApi, PagesOfFilesHoldAHundred) {
 
 class Delivery : public ApiTest {
  protected:
+  blobs::BlobInfo put(const std::string& key, const std::string& content) {
+    auto writer = *blobs_->create(key);
+    EXPECT_EQ(writer->write(content), absl::OkStatus());
+    return *writer->commit();
+  }
   // The path of an output file with this content.
   std::string deliver(const std::string& filename, const std::string& content) {
-    const std::string token = make_delivery_token(ids_.next(), random_);
-    auto writer = *blobs_->create(*delivery_blob_key(token, filename));
-    EXPECT_EQ(writer->write(content), absl::OkStatus());
-    EXPECT_TRUE(writer->commit().ok());
+    prediction_ = create().id;
+    const std::string token = make_delivery_token(prediction_, random_);
+    store::OutputFile file;
+    file.prediction = prediction_;
+    file.secret = parse_delivery_token(token)->secret;
+    file.filename = filename;
+    file.created_at = clock_.now();
+    file.blob_key = blobs::content_key(ids_.next());
+    const blobs::BlobInfo info = put(file.blob_key, content);
+    file.size_bytes = static_cast<std::int64_t>(info.size_bytes);
+    file.sha256_hex = info.sha256_hex;
+    file.md5_hex = info.md5_hex;
+    EXPECT_EQ(files_.create_output(file), absl::OkStatus());
     return delivery_url("", token, filename);
   }
   Reply fetch(const std::string& path, Fields fields = {}) {
     fields.emplace_back("Authorization", "");
     return call("GET", path, "", fields);
   }
+
+  PredictionId prediction_;  // Of the last file.
 };
 
 TEST_F(Delivery, AFileIsPublicTypedAndCacheable) {
@@ -178,7 +254,9 @@ TEST_F(Delivery, AFileIsPublicTypedAndCacheable) {
   EXPECT_EQ(reply.header("Access-Control-Allow-Origin"), "*");
   EXPECT_NE(reply.header("Last-Modified"), "");
   const std::string etag = reply.header("ETag");
-  EXPECT_TRUE(etag.starts_with("\"") && etag.ends_with("\"")) << etag;
+  EXPECT_EQ(etag, "\"" + to_hex(crypto::md5("PNGDATA")) + "\"");
+  EXPECT_EQ(reply.header("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(reply.header("Content-Disposition"), "");
   EXPECT_EQ(fetch(path, {{"If-None-Match", etag}}).status, 304);
   EXPECT_EQ(fetch(path, {{"If-None-Match", "\"other\""}}).status, 200);
   const Reply head = call("HEAD", path, "", {{"Authorization", ""}});
@@ -197,7 +275,53 @@ TEST_F(Delivery, RangesGivePartsOfAFile) {
   EXPECT_EQ(part.header("Content-Range"), "bytes 300000-300009/" + std::to_string(content.size()));
   EXPECT_EQ(fetch(path, {{"Range", "bytes=-5"}}).body, content.substr(content.size() - 5));
   EXPECT_EQ(fetch(path, {{"Range", "bytes=99999999-"}}).status, 416);
-  EXPECT_EQ(fetch(path, {{"Range", "bytes=0-1"}, {"If-Range", "\"old\""}}).status, 200);
+  const Reply whole = fetch(path, {{"Range", "bytes=0-1"}, {"If-Range", "\"old\""}});
+  EXPECT_EQ(whole.status, 200);
+  const std::string etag = whole.header("ETag");
+  const std::string date = whole.header("Last-Modified");
+  const auto status_if = [&](const std::string& condition) {
+    return fetch(path, {{"Range", "bytes=0-1"}, {"If-Range", condition}}).status;
+  };
+  EXPECT_EQ(status_if(etag), 206);
+  EXPECT_EQ(status_if("W/" + etag), 200) << "a weak tag is not enough for parts";
+  EXPECT_EQ(status_if(date), 206);
+  EXPECT_EQ(status_if("Mon, 01 Jan 2001 00:00:00 GMT"), 200);
+}
+
+TEST_F(Delivery, ADateTellsTooThatTheClientHasTheFile) {
+  const std::string path = deliver("a.txt", "x");
+  const std::string date = fetch(path).header("Last-Modified");
+  EXPECT_EQ(fetch(path, {{"If-Modified-Since", date}}).status, 304);
+  EXPECT_EQ(fetch(path, {{"If-Modified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"}}).status, 200);
+  EXPECT_EQ(fetch(path, {{"If-Modified-Since", date}, {"If-None-Match", "\"other\""}}).status, 200)
+      << "the tag counts before the date";
+}
+
+// A model's page must not act as a page of this server: whose visitor could be its administrator.
+TEST_F(Delivery, NothingThatAModelWroteRunsOnThisOrigin) {
+  for (const char* name : {"page.html", "drawing.svg", "feed.xml", "PAGE.HTML"}) {
+    const Reply reply = fetch(deliver(name, "<script>alert(1)</script>"));
+    EXPECT_EQ(reply.header("Content-Disposition"), "attachment") << name;
+    EXPECT_TRUE(reply.header("Content-Security-Policy").starts_with("sandbox; default-src 'none'"));
+    EXPECT_EQ(reply.header("X-Content-Type-Options"), "nosniff");
+  }
+  EXPECT_EQ(fetch(deliver("x.js", "alert(1)")).header("Content-Type"), "application/octet-stream");
+  EXPECT_EQ(fetch(deliver("x.xhtml", "<html/>")).header("Content-Type"),
+            "application/octet-stream");
+}
+
+TEST_F(Delivery, AFileGoesWithTheDataOfItsPrediction) {
+  const std::string path = deliver("a.txt", "x");
+  files_.remove_outputs(prediction_);
+  EXPECT_EQ(fetch(path).status, 404);
+}
+
+TEST_F(Delivery, FilesFromBeforeTheyHadRowsAreServedStill) {
+  const std::string token = make_delivery_token(ids_.next(), random_);
+  put(old_output_key(*parse_delivery_token(token), "old.txt"), "of old");
+  const std::string path = delivery_url("", token, "old.txt");
+  EXPECT_EQ(fetch(path).body, "of old");
+  EXPECT_EQ(fetch(path.substr(0, path.size() - 3) + "svg").status, 404);
 }
 
 TEST_F(Delivery, OnlyTheExactLinkOpensAFile) {

@@ -39,6 +39,9 @@ Answer update_organization(Api& api, Call& call);
 Answer list_members(Api& api, Call& call);
 Answer put_member(Api& api, Call& call);
 Answer remove_member(Api& api, Call& call);
+// account_settings.cc
+Answer get_account_settings(Api& api, Call& call);
+Answer update_account_settings(Api& api, Call& call);
 
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);

@@ -195,6 +195,7 @@ ExchangeAnswer stream_prediction(Api& api, Call& call, http::Exchange& exchange)
   };
   MIMEO_CO_ASSIGN_OR_RETURN(const store::PredictionView view,
                             co_await api.parts.pool.run(std::move(read)));
+  if (view.data_removed) co_return problem::not_found();
   const std::uint64_t wanted = first_wanted_event(call.head->headers.get("Last-Event-ID"));
   if (is_terminal(view.status)) co_return co_await replay(view, exchange, wanted);
   StreamSession session(api, exchange, token->prediction, wanted);

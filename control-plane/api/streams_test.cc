@@ -118,6 +118,17 @@ TEST_F(Streams, OnlyTheRightTokenOpensAStream) {
   EXPECT_EQ(loop_.finish(reading).status, 404);
 }
 
+TEST_F(Streams, AStreamGoesWithTheDataOfItsPrediction) {
+  const PredictionId id = created_running();
+  const std::string path = path_of(id);
+  complete_and_wait(finish_of(id, R"(["a"])"));
+  auto before = follow(path);
+  EXPECT_EQ(loop_.finish(before).status, 200);
+  store_.remove_content(id);
+  auto after = follow(path);
+  EXPECT_EQ(loop_.finish(after).status, 404);
+}
+
 TEST_F(Streams, FileModelsStreamUnderFiles) {
   version_ = add_version(model_.id, 'e', R"({"components":{"schemas":{"Input":{"type":"object"},
       "Output":{"type":"string","format":"uri"}}}})");

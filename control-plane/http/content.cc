@@ -11,7 +11,7 @@
 namespace mimeo::control {
 namespace {
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = 128 * 1024;
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 32> kTypes{{
     {"aac", "audio/aac"},
@@ -52,6 +52,21 @@ std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
+// If-Range: the one version that the client has a part of. Weak tags do not count (RFC 9110 section
+// 13.1.5).
+bool is_same_version(std::string_view condition, const ContentHead& head) {
+  condition = trimmed(condition);
+  if (condition.starts_with('"')) return condition == concat("\"", head.etag, "\"");
+  return head.modified_at && condition == http::http_date(unix_seconds(*head.modified_at));
+}
+
+// The client has it already. A tag counts before a date; dates are those that we gave.
+bool is_known(const http::RequestHead& request, const ContentHead& head) {
+  if (const auto tags = request.headers.find("If-None-Match")) return names_etag(*tags, head.etag);
+  const auto date = request.headers.find("If-Modified-Since");
+  return date && head.modified_at && *date == http::http_date(unix_seconds(*head.modified_at));
+}
+
 struct Plan {
   http::Response response;
   ByteRange range;  // Empty: no body.
@@ -65,13 +80,12 @@ Plan plan_answer(const http::RequestHead& request, const ContentHead& head, std:
   if (head.modified_at) {
     headers.set("Last-Modified", http::http_date(unix_seconds(*head.modified_at)));
   }
-  if (const auto known = request.headers.find("If-None-Match");
-      known && names_etag(*known, head.etag)) {
+  if (is_known(request, head)) {
     plan.response.status = 304;
     return plan;
   }
   const std::string_view condition = request.headers.get("If-Range");
-  const bool ranges_apply = condition.empty() || names_etag(condition, head.etag);
+  const bool ranges_apply = condition.empty() || is_same_version(condition, head);
   const RangeAnswer range =
       ranges_apply ? parse_range(request.headers.get("Range"), size) : RangeAnswer{};
   if (range.kind == RangeKind::kUnsatisfiable) {

@@ -111,7 +111,9 @@ Result<bool> MultipartParser::step() {
     case State::kData:
       return read_data();
     case State::kEpilogue:
+      epilogue_ += buffer_.size();
       buffer_.clear();
+      if (epilogue_ > kLongestHeaders) return malformed("too much behind the last part");
       return false;
   }
   return false;

@@ -51,6 +51,7 @@ class MultipartParser {
   PartSink& sink_;
   State state_ = State::kPreamble;
   int parts_ = 0;
+  std::size_t epilogue_ = 0;  // Bytes behind the last boundary.
   std::string buffer_;
 };
 

@@ -74,6 +74,8 @@ std::vector<Route> api_routes(Api& api) {
     {"POST",   "/deployments/{owner}/{name}/predictions",    call(create_deployment_prediction), kToken, kCreatePrediction, kInput, kOff, kRun, ""},
 
     {"GET",    "/account",                                   call(get_account), kToken, kOther, kBody, kOff, kAnyToken, ""},
+    {"GET",    "/account/settings",                          call(get_account_settings), kToken, kOther, kBody, kOff, kManage, ""},
+    {"PATCH",  "/account/settings",                          call(update_account_settings), kToken, kOther, kBody, kOff, kManage, "account.update"},
     {"GET",    "/account/tokens",                            call(list_tokens), kToken, kOther, kBody, kOff, kManage, ""},
     {"POST",   "/account/tokens",                            call(create_token), kToken, kOther, kBody, kOff, kManage, "token.create"},
     {"GET",    "/account/tokens/{id}",                       call(get_token), kToken, kOther, kBody, kOff, kManage, ""},

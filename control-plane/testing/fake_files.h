@@ -1,8 +1,9 @@
-// Stand-ins for where files live: blobs in memory, and a table with one file.
+// A stand-in for where files live: blobs in memory.
 
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,8 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/ids.h"
 #include "common/blobs/blob_store.h"
-#include "common/store/files.h"
+#include "common/crypto/crypto.h"
 
 namespace mimeo::control {
 
@@ -28,8 +30,29 @@ class MemoryBlobs final : public blobs::BlobStore {
     if (it == blobs_.end()) return absl::NotFoundError("no blob");
     return std::make_unique<Reader>(it->second);
   }
-  Status remove(std::string_view) override { return absl::OkStatus(); }
-  Status remove_all(std::string_view) override { return absl::OkStatus(); }
+  Status remove(std::string_view key) override {
+    const std::lock_guard lock(mutex_);
+    blobs_.erase(std::string(key));
+    return absl::OkStatus();
+  }
+  Status remove_many(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) (void)remove(key);
+    return absl::OkStatus();
+  }
+  Status remove_all(std::string_view prefix) override {
+    const auto keys = list(prefix, "", SIZE_MAX);
+    return remove_many(*keys);
+  }
+  Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
+                                        std::size_t limit) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> keys;
+    for (const auto& [key, content] : blobs_) {
+      const bool is_under = key.starts_with(std::string(prefix) + "/") && key > after;
+      if (is_under && keys.size() < limit) keys.push_back(key);
+    }
+    return keys;
+  }
   void put(const std::string& key, std::string data) {
     const std::lock_guard lock(mutex_);
     blobs_[key] = std::move(data);
@@ -46,6 +69,8 @@ class MemoryBlobs final : public blobs::BlobStore {
     Result<blobs::BlobInfo> commit() override {
       blobs::BlobInfo info;
       info.size_bytes = data_.size();
+      info.sha256_hex = to_hex(crypto::sha256(data_));
+      info.md5_hex = to_hex(crypto::md5(data_));
       blobs_.put(key_, data_);
       return info;
     }
@@ -72,25 +97,6 @@ class MemoryBlobs final : public blobs::BlobStore {
 
   std::mutex mutex_;
   std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
-};
-
-// Knows one file.
-class OneFile final : public store::FilesStore {
- public:
-  store::File file;
-  Status create_file(const store::File&) override { return absl::OkStatus(); }
-  Result<store::File> get_file(store::FileId id, AccountId account, WallTime) override {
-    if (id != file.id || account != file.account) return absl::NotFoundError("no file");
-    return file;
-  }
-  Result<std::vector<store::File>> list_files(AccountId, store::FileId, WallTime,
-                                              std::size_t) override {
-    return std::vector<store::File>{};
-  }
-  Status delete_file(store::FileId, AccountId) override { return absl::OkStatus(); }
-  Result<std::vector<store::File>> list_expired_files(WallTime, std::size_t) override {
-    return std::vector<store::File>{};
-  }
 };
 
 }  // namespace mimeo::control

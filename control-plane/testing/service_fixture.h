@@ -38,6 +38,7 @@ struct ServiceStores {
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
   store::AccountsStore& accounts;
+  store::RetentionStore& retention;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -117,7 +118,8 @@ class ServiceFixture : public testing::Test {
                        .outbox = stores_.outbox,
                        .maintenance = stores_.maintenance,
                        .blobs = blobs_,
-                       .accounts = stores_.accounts};
+                       .accounts = stores_.accounts,
+                       .retention = stores_.retention};
     auto service = std::make_unique<Service>(std::move(parts), config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

@@ -35,6 +35,7 @@ class FilesContract : public testing::TestWithParam<FilesKind> {
     file.content_type = "text/plain";
     file.size_bytes = 5'000'000'000;
     file.sha256_hex = std::string(64, 'a');
+    file.blob_key = "content/" + file.id.str();
     file.md5_hex = std::string(32, 'b');
     file.metadata = R"({"a":["b",1]})";
     file.created_at = clock_.now();
@@ -119,6 +120,47 @@ TEST_P(FilesContract, DeletingTwiceIsNotFound) {
   EXPECT_EQ(files_->delete_file(file.id, 1), absl::OkStatus());
   EXPECT_TRUE(absl::IsNotFound(files_->delete_file(file.id, 1)));
   EXPECT_TRUE(absl::IsNotFound(files_->get_file(file.id, 1, clock_.now()).status()));
+}
+
+TEST_P(FilesContract, TheSameContentIsKeptOnce) {
+  const File first = add_file(1, "first");
+  const File second = add_file(2, "second");  // Whoever brings it.
+  EXPECT_EQ(files_->get_file(first.id, 1, clock_.now())->blob_key, first.blob_key);
+  EXPECT_EQ(files_->get_file(second.id, 2, clock_.now())->blob_key, first.blob_key);
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{second.blob_key});
+}
+
+TEST_P(FilesContract, ContentIsDeadWithItsLastFile) {
+  const File first = add_file(1, "first");
+  const File second = add_file(1, "second");
+  File other = make_file(1, "other");
+  other.sha256_hex = std::string(64, 'c');
+  ASSERT_EQ(files_->create_file(other), absl::OkStatus());
+  ASSERT_EQ(files_->forget_dead_blobs(std::vector<std::string>{second.blob_key}), absl::OkStatus());
+  ASSERT_EQ(files_->delete_file(first.id, 1), absl::OkStatus());
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{});
+  EXPECT_EQ(files_->get_file(second.id, 1, clock_.now())->blob_key, first.blob_key);
+  ASSERT_EQ(files_->delete_file(second.id, 1), absl::OkStatus());
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{first.blob_key});
+  ASSERT_EQ(files_->forget_dead_blobs(std::vector<std::string>{first.blob_key}), absl::OkStatus());
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{});
+  EXPECT_EQ(files_->get_file(other.id, 1, clock_.now())->blob_key, other.blob_key);
+}
+
+TEST_P(FilesContract, ARepeatedCreateDoesNotCountTwice) {
+  const File file = add_file(1, "x");
+  ASSERT_EQ(files_->create_file(file), absl::OkStatus());
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{}) << "the blob is in use";
+  ASSERT_EQ(files_->delete_file(file.id, 1), absl::OkStatus());
+  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{file.blob_key});
+}
+
+TEST_P(FilesContract, FindsBlobsThatNothingKnows) {
+  const File used = add_file(1, "used");
+  const File dead = add_file(1, "dead");
+  EXPECT_EQ(*files_->find_unknown_blobs(
+                std::vector<std::string>{"content/lost", used.blob_key, dead.blob_key}),
+            std::vector<std::string>{"content/lost"});
 }
 
 }  // namespace mimeo::store

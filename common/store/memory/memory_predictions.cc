@@ -458,7 +458,7 @@ Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& ke
   std::int32_t dropped = 0;
   for (auto it = predictions_.begin(); it != predictions_.end();) {
     const auto [id, created] = std::pair(it->first, it->first.created_at());
-    if (active_.contains(id)) {
+    if (active_.contains(id) || kept_.contains(id)) {
       ++it;
       continue;
     }
@@ -473,6 +473,32 @@ Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& ke
     }
   }
   return dropped;
+}
+
+std::vector<PredictionView> MemoryStore::ended_with_data() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<PredictionView> views;
+  for (const auto& [id, prediction] : predictions_) {
+    if (results_.contains(id) && !without_content_.contains(id)) {
+      views.push_back(view_of(prediction));
+    }
+  }
+  return views;
+}
+
+bool MemoryStore::has_data(PredictionId id) {
+  const std::scoped_lock lock(mutex_);
+  return predictions_.contains(id) && !without_content_.contains(id);
+}
+
+void MemoryStore::remove_content(PredictionId id) {
+  const std::scoped_lock lock(mutex_);
+  without_content_.insert(id);
+}
+
+void MemoryStore::set_kept(std::set<PredictionId> ids) {
+  const std::scoped_lock lock(mutex_);
+  kept_ = std::move(ids);
 }
 
 }  // namespace mimeo::store

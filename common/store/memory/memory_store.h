@@ -32,6 +32,14 @@ class MemoryStore final : public PredictionStore,
   // `clock` must outlive the store.
   explicit MemoryStore(const Clock& clock) : clock_(clock) {}
 
+  // For MemoryRetention. Predictions that have ended and have their data.
+  std::vector<PredictionView> ended_with_data();
+  // False when it has none, or there is no such prediction.
+  bool has_data(PredictionId id);
+  void remove_content(PredictionId id);
+  // Neither their content nor their record is dropped, whatever their age.
+  void set_kept(std::set<PredictionId> ids);
+
   // PredictionStore
   Result<std::vector<Created>> create(std::span<const NewPrediction> batch) override;
   Result<std::vector<Assigned>> assign(const Fence& fence,
@@ -222,6 +230,7 @@ class MemoryStore final : public PredictionStore,
   std::map<PredictionId, Active> active_;
   std::unordered_map<PredictionId, Outcome> results_;
   std::set<PredictionId> without_content_;
+  std::set<PredictionId> kept_;
   std::map<std::pair<AccountId, std::string>, PredictionId> idempotency_;
   std::map<UsageKey, UsageRow> usage_;
   std::unordered_map<ModelId, std::int64_t> run_counts_;

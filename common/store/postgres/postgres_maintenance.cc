@@ -6,9 +6,11 @@
 
 #include "common/store/postgres/codec.h"
 #include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/contents.h"
 #include "common/store/postgres/partitions.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_maintenance.h"
+#include "common/store/postgres/statements_retention.h"
 
 namespace mimeo::store {
 namespace {
@@ -50,23 +52,68 @@ void make_partition(Connection& connection, const PartitionedTable& table, const
   transaction.commit();
 }
 
+constexpr std::int64_t kOutputsPerStep = 1'000;
+// Of a partition of payloads before it is dropped because it is empty: until then retention has
+// emptied nearly all of them, row by row.
+constexpr std::chrono::hours kEmptyAfter{48};
+
+bool is_content(const PartitionedTable& table) {
+  return std::string_view(table.name) == "payloads";
+}
+
 // How long rows of this table are kept.
 std::chrono::hours kept(const PartitionedTable& table, const Retention& keep) {
   if (!table.is_by_id) return std::chrono::hours{48};  // Idempotency keys: the day and the next.
-  return std::string_view(table.name) == "payloads" ? keep.content : keep.records;
+  return is_content(table) ? keep.content : keep.records;
 }
 
-// False when an active prediction keeps it.
-bool drop_partition(Connection& connection, const PartitionedTable& table, const Partition& p) {
+bool is_due(const PartitionedTable& table, const Partition& p, WallTime now,
+            const Retention& keep) {
+  return p.to <= now - kept(table, keep);
+}
+
+// The output files whose predictions have their content in this partition, in steps: there may be
+// very many.
+void remove_outputs(Connection& connection, const PartitionedTable& table, const Partition& p) {
+  while (true) {
+    pqxx::work transaction(connection.raw());
+    const pqxx::result gone = connection.run_in(transaction, kRemoveOutputsBetween, p.low(table),
+                                                p.high(table), kOutputsPerStep);
+    release_contents(connection, transaction, gone);
+    transaction.commit();
+    if (static_cast<std::int64_t>(gone.size()) < kOutputsPerStep) return;
+  }
+}
+
+bool is_needed(Connection& connection, pqxx::transaction_base& transaction,
+               const PartitionedTable& table, const Partition& p) {
+  for (const Statement& asked : {kHasActiveBetween, kHasKeptBetween}) {
+    if (connection.run_in(transaction, asked, p.low(table), p.high(table))[0][0].as<bool>()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool is_empty(pqxx::transaction_base& transaction, const Partition& p) {
+  return transaction.exec(absl::StrCat("SELECT NOT EXISTS (SELECT FROM ", p.name, ")"))[0][0]
+      .as<bool>();
+}
+
+enum class Reason : std::uint8_t { kAge, kEmptiness };
+
+// False when an active or a kept prediction needs it, or it is not empty.
+bool drop_partition(Connection& connection, const PartitionedTable& table, const Partition& p,
+                    Reason reason) {
   pqxx::work transaction(connection.raw());
   transaction.exec(kShortWait);
   connection.run_in(transaction, kLockPartitions);
-  if (table.is_by_id &&
-      connection.run_in(transaction, kHasActiveBetween, p.low(table), p.high(table))[0][0]
-          .as<bool>()) {
-    return false;
-  }
+  if (table.is_by_id && is_needed(connection, transaction, table, p)) return false;
+  if (reason == Reason::kEmptiness && !is_empty(transaction, p)) return false;
   transaction.exec(absl::StrCat("DROP TABLE IF EXISTS ", p.name));
+  if (is_content(table) && reason == Reason::kAge) {
+    connection.run_in(transaction, kForgetRemovalsBetween, p.low(table), p.high(table));
+  }
   transaction.commit();
   return true;
 }
@@ -107,8 +154,13 @@ Result<std::int32_t> PostgresStore::drop_expired(WallTime now, const Retention& 
       }
       for (const std::string& name : existing) {
         const auto p = parse_partition(table, name);
-        if (!p.has_value() || p->to > now - kept(table, keep)) continue;
-        if (drop_partition(connection, table, *p)) ++dropped;
+        if (!p.has_value()) continue;
+        const bool is_old = is_due(table, *p, now, keep);
+        if (!is_old && !(is_content(table) && p->to <= now - kEmptyAfter)) continue;
+        const Reason reason = is_old ? Reason::kAge : Reason::kEmptiness;
+        if (!drop_partition(connection, table, *p, reason)) continue;
+        ++dropped;
+        if (is_content(table) && is_old) remove_outputs(connection, table, *p);
       }
     }
     connection.run(kForgetReplicas);

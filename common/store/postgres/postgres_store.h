@@ -14,6 +14,7 @@
 #include "common/store/outbox.h"
 #include "common/store/postgres/postgres_options.h"
 #include "common/store/predictions.h"
+#include "common/store/retention.h"
 #include "common/store/trainings.h"
 
 namespace mimeo::store {
@@ -31,7 +32,8 @@ class PostgresStore final : public PredictionStore,
                             public FilesStore,
                             public OutboxStore,
                             public TrainingStore,
-                            public MaintenanceStore {
+                            public MaintenanceStore,
+                            public RetentionStore {
  public:
   explicit PostgresStore(PostgresOptions options);
   ~PostgresStore() override;
@@ -145,6 +147,12 @@ class PostgresStore final : public PredictionStore,
                                        std::size_t limit) override;
   Status delete_file(FileId id, AccountId account) override;
   Result<std::vector<File>> list_expired_files(WallTime now, std::size_t limit) override;
+  Status create_output(const OutputFile& file) override;
+  Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
+                                std::string_view filename) override;
+  Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) override;
+  Status forget_dead_blobs(std::span<const std::string> keys) override;
+  Result<std::vector<std::string>> find_unknown_blobs(std::span<const std::string> keys) override;
 
   // OutboxStore
   Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit,
@@ -162,6 +170,15 @@ class PostgresStore final : public PredictionStore,
   Status ping() override;
   Result<WallTime> now() override;
   Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) override;
+
+  // RetentionStore
+  Result<KeepRules> get_keep_rules(AccountId account) override;
+  Status set_keep_rule(AccountId account, PredictionSource source, KeepFor keep) override;
+  Status reset_keep_rule(AccountId account, PredictionSource source) override;
+  Status keep_prediction(PredictionId id) override;
+  Status release_prediction(PredictionId id) override;
+  Result<std::vector<DueRemoval>> list_due(WallTime now, std::size_t limit) override;
+  Result<std::vector<PredictionId>> remove_data(std::span<const DueRemoval> due) override;
 
  private:
   std::unique_ptr<ConnectionPool> pool_;

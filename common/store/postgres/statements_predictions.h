@@ -8,6 +8,7 @@
 #pragma once
 
 #include "common/store/postgres/statement.h"
+#include "common/store/postgres/statements_retention.h"
 
 namespace mimeo::store {
 
@@ -57,7 +58,7 @@ WITH i AS MATERIALIZED (
 ), a AS (
   INSERT INTO active (id, cell_id, target_id, account_id, model_id, version_id, release, prio,
     retry_policy, webhook_events, is_training, created_at, deadline_at, run_limit_ms,
-    st, attempt, instance_id, worker_id, incarnation, assigned_at)
+    st, attempt, instance_id, worker_id, incarnation, assigned_at, source)
   SELECT id, cell_id, target_id, account_id, model_id,
     CASE WHEN is_granted THEN granted_version ELSE version_id END,
     CASE WHEN is_granted THEN release ELSE 0 END,
@@ -65,7 +66,7 @@ WITH i AS MATERIALIZED (
     created_at, deadline_at, run_limit_ms,
     is_granted::int, is_granted::int,
     CASE WHEN is_granted THEN instance_id END, CASE WHEN is_granted THEN worker_id END,
-    CASE WHEN is_granted THEN incarnation ELSE 0 END, CASE WHEN is_granted THEN now() END
+    CASE WHEN is_granted THEN incarnation ELSE 0 END, CASE WHEN is_granted THEN now() END, source
   FROM n
 ), c AS (
   INSERT INTO payloads (id, kind, body)
@@ -149,7 +150,7 @@ WITH i AS MATERIALIZED (
       ELSE COALESCE(a.started_at, i.started_at) END AS started_at,
     i.completed_at, i.output, i.logs, i.metrics, COALESCE(i.instance_id, a.instance_id) AS instance_id,
     i.billed_ms, a.version_id, a.account_id, a.target_id, a.model_id, a.is_training,
-    a.webhook_events
+    a.webhook_events, a.source
 ), r AS (
   INSERT INTO results (id, attempt, status, version_id, started_at, completed_at, error, metrics,
     instance_id, billed_ms)
@@ -161,6 +162,12 @@ WITH i AS MATERIALIZED (
   INSERT INTO payloads (id, kind, body)
   SELECT id, 1, output FROM d WHERE output IS NOT NULL
   UNION ALL SELECT id, 2, logs FROM d WHERE logs IS NOT NULL
+  ON CONFLICT DO NOTHING
+), x AS (
+  INSERT INTO removals (due_at, id, account_id, source, completed_at)
+  SELECT )sql" MIMEO_REMOVAL_DUE("d.account_id", "d.source", "d.completed_at") R"sql(,
+    id, account_id, source, completed_at
+  FROM d WHERE NOT is_training
   ON CONFLICT DO NOTHING
 ), o AS (
   INSERT INTO webhook_outbox (prediction_id, event) SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0

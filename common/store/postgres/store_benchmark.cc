@@ -128,6 +128,63 @@ BENCHMARK(Lives)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 
+// The rows of one output file with a content of its own; with 1, all have the same.
+void CreateOutput(benchmark::State& state) {
+  World& world = World::shared();
+  const NewPrediction p = world.new_prediction();
+  World::check(world.store.create({&p, 1}).status());
+  const std::string same(64, 'a');
+  for (auto _ : state) {
+    OutputFile file;
+    file.prediction = p.id;
+    file.secret = world.ids.next().str();
+    file.filename = "out.png";
+    const std::string half = to_hex({file.secret.data() + 10, 16});
+    file.sha256_hex = state.range(0) == 1 ? same : half + half;
+    file.md5_hex = half;
+    file.created_at = world.clock.now();
+    file.blob_key = "content/" + file.secret;
+    World::check(world.store.create_output(file));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(CreateOutput)->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(CreateOutput)
+    ->Name("CreateOutputByFour")
+    ->Arg(0)
+    ->Arg(1)
+    ->Threads(4)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+
+// list_due() and remove_data() of predictions with a small output.
+void RemoveData(benchmark::State& state) {
+  World& world = World::shared();
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    state.PauseTiming();
+    std::vector<NewPrediction> created;
+    std::vector<Finish> finished;
+    for (std::size_t i = 0; i < batch; ++i) {
+      created.push_back(world.new_prediction());
+      Finish f;
+      f.id = created.back().id;
+      f.status = PredictionStatus::kSucceeded;
+      f.completed_at = world.clock.now() - std::chrono::hours{24 * 365};
+      f.output = R"("hello")";
+      finished.push_back(std::move(f));
+    }
+    World::check(world.store.create(created).status());
+    World::check(world.store.finish(finished).status());
+    state.ResumeTiming();
+    const auto due = world.store.list_due(world.clock.now() - std::chrono::hours{24}, batch);
+    World::check(due.status());
+    World::check(world.store.remove_data(*due).status());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK(RemoveData)->Arg(200)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
 void Get(benchmark::State& state) {
   World& world = World::shared();
   const NewPrediction p = world.new_prediction();

@@ -20,6 +20,7 @@
 #include "common/crypto/crypto.h"
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "control-plane/api/api.h"
 #include "control-plane/api/testing/response_checker.h"
 #include "control-plane/http/middleware.h"
@@ -99,6 +100,7 @@ class ApiTest : public CoreTest {
                    .clock = clock_,
                    .random = random_,
                    .accounts = store_,
+                   .retention = retention_,
                    .authenticator = *authenticator_,
                    .trainings = has_registry_ ? &store_ : nullptr};
     api_ = std::make_unique<Api>(loop_.executor(), std::move(parts), settings_);
@@ -241,6 +243,7 @@ class ApiTest : public CoreTest {
   store::Token last_token_;
   std::filesystem::path directory_;
   store::MemoryFiles files_;
+  store::MemoryRetention retention_{store_, files_};
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   std::unique_ptr<Authenticator> authenticator_;
