@@ -39,6 +39,8 @@ boost::asio::awaitable<void> Maintenance::run() {
       }
       const Status swept = sweep_files();
       if (!swept.ok()) log::warn("removing expired files: {}", swept.ToString());
+      const Status trimmed = sweep_webhooks();
+      if (!trimmed.ok()) log::warn("trimming the log of webhooks: {}", trimmed.ToString());
       return made;
     };
     co_await parts_.pool.run(std::move(work));
@@ -58,6 +60,16 @@ Status Maintenance::sweep_files() {
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
     if (expired.size() < kFilesPerSweep) return absl::OkStatus();
+  }
+}
+
+// On a pool thread.
+Status Maintenance::sweep_webhooks() {
+  const WallTime before = parts_.clock.now() - keep_webhooks_.age;
+  while (true) {
+    MIMEO_ASSIGN_OR_RETURN(const std::int64_t removed,
+                           parts_.webhook_log.sweep_webhooks(before, keep_webhooks_.per_account));
+    if (removed == 0) return absl::OkStatus();
   }
 }
 

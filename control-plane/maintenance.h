@@ -13,6 +13,7 @@
 #include "common/blobs/blob_store.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
+#include "common/store/webhook_log.h"
 
 namespace mimeo::control {
 
@@ -21,15 +22,23 @@ struct MaintenanceParts {
   store::MaintenanceStore& store;
   store::FilesStore& files;
   store::FleetStore& fleet;
+  store::WebhookLogStore& webhook_log;
   blobs::BlobStore& blobs;
   BlockingPool& pool;
   const Clock& clock;
 };
 
+// How much of the log of webhooks is kept. What they contained goes with the predictions' content.
+struct WebhookRetention {
+  std::chrono::hours age{7 * 24};
+  std::size_t per_account = 10'000;
+};
+
 // On the HTTP thread.
 class Maintenance {
  public:
-  Maintenance(MaintenanceParts parts, store::Retention keep) : parts_(parts), keep_(keep) {}
+  Maintenance(MaintenanceParts parts, store::Retention keep, WebhookRetention keep_webhooks)
+      : parts_(parts), keep_(keep), keep_webhooks_(keep_webhooks) {}
 
   // Partitions for now and the days ahead; without them nothing can be created.
   boost::asio::awaitable<Status> prepare();
@@ -41,9 +50,11 @@ class Maintenance {
 
  private:
   Status sweep_files();
+  Status sweep_webhooks();
 
   const MaintenanceParts parts_;
   const store::Retention keep_;
+  const WebhookRetention keep_webhooks_;
 };
 
 }  // namespace mimeo::control

@@ -46,7 +46,7 @@ constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small r
 constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
-constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
+constexpr std::size_t kWebhookThreads = 32;  // Requests under way; these use no store.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
 constexpr milliseconds kRpcGrace{500};
@@ -70,11 +70,35 @@ RateLimits rate_limits(const ControlPlaneConfig& config) {
   return limits;
 }
 
+WebhookRetention webhook_retention(const ControlPlaneConfig& config) {
+  WebhookRetention keep;
+  keep.age = std::chrono::hours(24) * config.keep_webhook_log_days;
+  return keep;
+}
+
 store::Retention retention(const ControlPlaneConfig& config) {
   store::Retention keep;
   keep.content = std::chrono::hours(config.keep_content_hours);
   keep.records = std::chrono::hours(24) * config.keep_records_days;
   return keep;
+}
+
+// What receivers of webhooks may be. complete_config() has checked the exceptions.
+http::AddressRules webhook_addresses(const ControlPlaneConfig& config) {
+  http::AddressRules rules;
+  rules.allow_private = config.webhook_allow_private;
+  rules.ports = http::AllowedPorts::kWebAndHigh;
+  for (const std::string& entry : config.webhook_allow) {
+    const Status added = http::add_exception(rules, entry);
+    if (!added.ok()) log::error("webhook-allow: {}", added.ToString());
+  }
+  return rules;
+}
+
+WebhookOptions webhook_options() {
+  WebhookOptions options;
+  options.gate.in_flight = kWebhookThreads;
+  return options;
 }
 
 CommitterOptions committer_options(const ControlPlaneConfig& config) {
@@ -162,7 +186,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
     : parts(std::move(parts_in)),
       config(std::move(config_in)),
       clock(parts.clock),
-      outbound(http::AddressRules{config.webhook_allow_private, {}}),
+      outbound(webhook_addresses(config)),
       hub(make_event_hub(parts.executor, clock)),
       recent(clock),
       watch(parts.executor, read_pool, parts.predictions, *hub, recent),
@@ -170,9 +194,9 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       committer(parts.executor, finish_pool, parts.predictions, recent, watch, parts.random,
                 parts.metrics, committer_options(config)),
       health(parts.metrics, [this] { return check_ready(); }),
-      maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
-                                   read_pool, clock},
-                  retention(config)),
+      maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.webhook_log,
+                                   parts.blobs, read_pool, clock},
+                  retention(config), webhook_retention(config)),
       tasks(parts.executor) {
   if (parts.signer == nullptr) return;
   RegistryTokenOptions options;
@@ -206,7 +230,7 @@ HubServiceParts Service::State::hub_parts() {
 WebhookParts Service::State::webhook_parts() {
   return WebhookParts{
       parts.outbox,
-      parts.catalog,
+      parts.webhook_log,
       *intake,
       *hub,
       committer,
@@ -215,7 +239,9 @@ WebhookParts Service::State::webhook_parts() {
       read_pool,
       webhook_pool,
       clock,
+      parts.random,
       parts.metrics,
+      replica,
       [this](const store::PredictionView& view) { return prediction_json(view, urls); },
       [this](const http::OutboundRequest& request) { return outbound.perform(request); }};
 }
@@ -290,13 +316,14 @@ void Service::State::start_front(std::string hub_addr) {
       IntakeParts{parts.predictions, create_pool, read_pool, *scheduler, *hub, committer, watch,
                   recent, limits, clock, parts.random, parts.metrics},
       intake_options);
-  webhooks = make_webhook_sender(parts.executor, webhook_parts());
+  webhooks = make_webhook_sender(parts.executor, webhook_parts(), webhook_options());
   webhooks->start();
 
-  api = std::make_unique<Api>(parts.executor,
-                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
-                              api_settings(config));
+  api = std::make_unique<Api>(
+      parts.executor,
+      ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs, *intake, *hub,
+               *scheduler, api_pool, clock, parts.random, parts.webhook_log, *webhooks},
+      api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));

@@ -35,6 +35,7 @@ struct ServiceParts {
   store::FilesStore& files;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
+  store::WebhookLogStore& webhook_log;
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.

@@ -14,7 +14,8 @@ struct InMemory {
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
-  ServiceTest() : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file}) {}
+  ServiceTest()
+      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, memory, file}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

@@ -490,19 +490,106 @@ COMMENT ON COLUMN public.versions.state IS '0 ready, 1 refused (no model; refusa
 
 COMMENT ON COLUMN public.versions.openapi_schema IS 'JSON as text: the image''s own bytes, never searched here.';
 
+CREATE TABLE public.webhook_attempts (
+    id uuid NOT NULL,
+    delivery_id text NOT NULL,
+    n integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    took_ms bigint NOT NULL,
+    request_headers text,
+    request_body text,
+    request_bytes bigint NOT NULL,
+    response_status integer NOT NULL,
+    response_headers text,
+    response_body text,
+    error text
+)
+PARTITION BY RANGE (id);
+ALTER TABLE ONLY public.webhook_attempts ALTER COLUMN request_body SET COMPRESSION lz4;
+ALTER TABLE ONLY public.webhook_attempts ALTER COLUMN response_body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.webhook_attempts IS 'What was sent and answered: content of predictions, and dropped with it. Six-hourly partitions, as those of payloads.';
+
+COMMENT ON COLUMN public.webhook_attempts.id IS 'The prediction.';
+
+CREATE TABLE public.webhook_attempts_default (
+    id uuid NOT NULL,
+    delivery_id text NOT NULL,
+    n integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    took_ms bigint NOT NULL,
+    request_headers text,
+    request_body text,
+    request_bytes bigint NOT NULL,
+    response_status integer NOT NULL,
+    response_headers text,
+    response_body text,
+    error text
+);
+ALTER TABLE ONLY public.webhook_attempts_default ALTER COLUMN request_body SET COMPRESSION lz4;
+ALTER TABLE ONLY public.webhook_attempts_default ALTER COLUMN response_body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.webhook_attempts_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.webhook_deliveries (
+    row_number bigint NOT NULL,
+    id text NOT NULL,
+    account_id bigint NOT NULL,
+    prediction_id uuid NOT NULL,
+    event smallint NOT NULL,
+    url text NOT NULL,
+    state smallint NOT NULL,
+    attempts integer NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    next_at timestamp with time zone,
+    response_status integer NOT NULL,
+    error text
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.webhook_deliveries IS 'Webhooks that were sent, without their content. Swept by age and by number per account.';
+
+COMMENT ON COLUMN public.webhook_deliveries.id IS 'The webhook-id header.';
+
+COMMENT ON COLUMN public.webhook_deliveries.state IS '0 pending, 1 delivered, 2 failed';
+
+COMMENT ON COLUMN public.webhook_deliveries.response_status IS 'Of the newest attempt; 0 = no answer';
+
+ALTER TABLE public.webhook_deliveries ALTER COLUMN row_number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_deliveries_row_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE UNLOGGED TABLE public.webhook_holds (
+    prediction_id uuid NOT NULL,
+    sender_id uuid NOT NULL,
+    until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.webhook_holds IS 'Which control plane may send output and logs of a running prediction; completed waits for it.';
+
 CREATE TABLE public.webhook_outbox (
     id bigint NOT NULL,
     prediction_id uuid NOT NULL,
     event smallint NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     due_at timestamp with time zone DEFAULT now() NOT NULL,
-    tries integer DEFAULT 0 NOT NULL
+    tries integer DEFAULT 0 NOT NULL,
+    delivery_id text
 )
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.webhook_outbox IS 'Webhooks still to be delivered, written with the change of state that they tell of.';
 
-COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 8 completed';
+COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 2 output, 4 logs, 8 completed; 2 and 4 only when asked for again';
+
+COMMENT ON COLUMN public.webhook_outbox.delivery_id IS 'The webhook-id of what is sent again on request; NULL for what is owed anyway.';
 
 ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.webhook_outbox_id_seq
@@ -512,6 +599,14 @@ ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.webhook_secrets (
+    account_id bigint NOT NULL,
+    previous text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.webhook_secrets IS 'Secrets that were replaced and go on signing for a while, beside accounts.webhook_secret.';
 
 CREATE TABLE public.worker_tokens (
     id bigint NOT NULL,
@@ -556,6 +651,8 @@ ALTER TABLE ONLY public.payloads ATTACH PARTITION public.payloads_default DEFAUL
 ALTER TABLE ONLY public.predictions ATTACH PARTITION public.predictions_default DEFAULT;
 
 ALTER TABLE ONLY public.results ATTACH PARTITION public.results_default DEFAULT;
+
+ALTER TABLE ONLY public.webhook_attempts ATTACH PARTITION public.webhook_attempts_default DEFAULT;
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
@@ -641,8 +738,26 @@ ALTER TABLE ONLY public.usage_hour
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (id, delivery_id, n);
+
+ALTER TABLE ONLY public.webhook_attempts_default
+    ADD CONSTRAINT webhook_attempts_default_pkey PRIMARY KEY (id, delivery_id, n);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (row_number);
+
+ALTER TABLE ONLY public.webhook_holds
+    ADD CONSTRAINT webhook_holds_pkey PRIMARY KEY (prediction_id);
+
 ALTER TABLE ONLY public.webhook_outbox
     ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.worker_tokens
     ADD CONSTRAINT worker_tokens_hash_key UNIQUE (hash);
@@ -689,7 +804,17 @@ CREATE INDEX usage_hour_hour ON public.usage_hour USING btree (hour);
 
 CREATE INDEX versions_model ON public.versions USING btree (model_id, created_at DESC);
 
+CREATE INDEX webhook_deliveries_account ON public.webhook_deliveries USING btree (account_id, row_number DESC);
+
+CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
+
+CREATE INDEX webhook_deliveries_prediction ON public.webhook_deliveries USING btree (prediction_id);
+
+CREATE UNIQUE INDEX webhook_outbox_delivery ON public.webhook_outbox USING btree (delivery_id) WHERE (delivery_id IS NOT NULL);
+
 CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (due_at);
+
+CREATE INDEX webhook_outbox_prediction ON public.webhook_outbox USING btree (prediction_id);
 
 ALTER INDEX public.idempotency_pkey ATTACH PARTITION public.idempotency_default_pkey;
 
@@ -704,6 +829,8 @@ ALTER INDEX public.predictions_deployment ATTACH PARTITION public.predictions_de
 ALTER INDEX public.predictions_pkey ATTACH PARTITION public.predictions_default_pkey;
 
 ALTER INDEX public.results_pkey ATTACH PARTITION public.results_default_pkey;
+
+ALTER INDEX public.webhook_attempts_pkey ATTACH PARTITION public.webhook_attempts_default_pkey;
 
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
@@ -734,3 +861,6 @@ ALTER TABLE ONLY public.tokens
 
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);

@@ -18,6 +18,7 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "common/store/webhook_log.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
@@ -26,6 +27,8 @@
 #include "control-plane/scheduler_client.h"
 
 namespace mimeo::control {
+
+class WebhookSender;
 
 enum class WebhookSchemes : std::uint8_t { kHttpsOnly, kHttpToo };
 
@@ -52,6 +55,8 @@ struct ApiParts {
   BlockingPool& pool;
   const Clock& clock;
   Random& random;
+  store::WebhookLogStore& webhook_log;
+  WebhookSender& webhooks;
 };
 
 // Lives on the HTTP thread.

@@ -35,6 +35,7 @@ struct ServiceStores {
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
+  store::WebhookLogStore& webhook_log;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
 };
@@ -108,7 +109,7 @@ class ServiceFixture : public testing::Test {
     auto service = std::make_unique<Service>(
         ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
                      stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
-                     stores_.maintenance, blobs_, nullptr},
+                     stores_.webhook_log, stores_.maintenance, blobs_, nullptr},
         config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

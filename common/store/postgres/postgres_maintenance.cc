@@ -49,7 +49,8 @@ void make_partition(Connection& connection, const PartitionedTable& table, const
 // How long rows of this table are kept.
 std::chrono::hours kept(const PartitionedTable& table, const Retention& keep) {
   if (!table.is_by_id) return std::chrono::hours{48};  // Idempotency keys: the day and the next.
-  return std::string_view(table.name) == "payloads" ? keep.content : keep.records;
+  const std::string_view name = table.name;
+  return name == "payloads" || name == "webhook_attempts" ? keep.content : keep.records;
 }
 
 // False when an active prediction keeps it.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,8 +21,10 @@
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
 #include "control-plane/api/api.h"
+#include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
+#include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
 
@@ -73,6 +76,7 @@ class ApiTest : public CoreTest {
 
   ~ApiTest() override {
     loop_.run(server_->stop(std::chrono::seconds(5)));
+    loop_.run(stop_webhooks(webhooks_.get()));
     plane_->tasks.cancel();
     api_->tasks.cancel();
     loop_.drive([this] { return plane_->tasks.size() == 0 && api_->tasks.size() == 0; });
@@ -85,10 +89,12 @@ class ApiTest : public CoreTest {
     if (server_) loop_.run(server_->stop(std::chrono::seconds(5)));
     server_.reset();
     settings_.external_url = "https://mimeo.example";
-    api_ = std::make_unique<Api>(loop_.executor(),
-                                 ApiParts{store_, store_, files_, *blobs_, *plane_->intake,
-                                          *plane_->hub, plane_->scheduler, pool_, clock_, random_},
-                                 settings_);
+    if (!webhooks_) webhooks_ = make_sender();
+    api_ = std::make_unique<Api>(
+        loop_.executor(),
+        ApiParts{store_, store_, files_, *blobs_, *plane_->intake, *plane_->hub, plane_->scheduler,
+                 pool_, clock_, random_, store_, *webhooks_},
+        settings_);
     router_ = std::make_unique<Router>();
     router_->add(api_routes(*api_));
     authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
@@ -99,6 +105,30 @@ class ApiTest : public CoreTest {
         loop_.executor(), http::ServerOptions{},
         [this](http::Exchange& exchange) { return middleware_->serve(exchange); });
     ASSERT_EQ(server_->start(), absl::OkStatus());
+  }
+
+  std::unique_ptr<WebhookSender> make_sender() {
+    WebhookParts parts{
+        store_,
+        store_,
+        *plane_->intake,
+        *plane_->hub,
+        plane_->committer,
+        plane_->watch,
+        plane_->recent,
+        plane_->reads,
+        pool_,
+        clock_,
+        random_,
+        plane_->metrics,
+        ids_.next(),
+        [this](const store::PredictionView& view) { return prediction_json(view, api_->urls); },
+        [this](const http::OutboundRequest& request) { return receive_(request); }};
+    return make_webhook_sender(loop_.executor(), std::move(parts));
+  }
+  static boost::asio::awaitable<bool> stop_webhooks(WebhookSender* sender) {
+    co_await sender->stop();
+    co_return true;
   }
 
   void add_hardware() {
@@ -216,6 +246,13 @@ class ApiTest : public CoreTest {
   store::MemoryFiles files_;
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
+  // What receives webhooks, on a thread of pool_; a test starts the sender if it wants any but
+  // tests of its own.
+  std::function<Result<http::Response>(const http::OutboundRequest&)> receive_ =
+      [](const http::OutboundRequest&) -> Result<http::Response> {
+    return absl::UnavailableError("nobody listens");
+  };
+  std::unique_ptr<WebhookSender> webhooks_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<Authenticator> authenticator_;
