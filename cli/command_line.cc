@@ -34,6 +34,7 @@ CommandLine::CommandLine(Surroundings surroundings)
   add_account_commands(*app_, *this);
   add_catalog_commands(*app_, *this);
   add_state_commands(*app_, *this);
+  add_webhook_commands(*app_, *this);
 }
 
 CommandLine::~CommandLine() = default;

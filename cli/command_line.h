@@ -18,6 +18,7 @@
 #include "common/store/catalog.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
+#include "common/store/webhook_log.h"
 
 namespace CLI {
 class App;
@@ -32,6 +33,7 @@ struct Stores {
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
   store::MaintenanceStore& maintenance;
+  store::WebhookLogStore& webhooks;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -76,5 +78,6 @@ void add_setup_commands(CLI::App& app, CommandLine& line);    // migrate, regist
 void add_account_commands(CLI::App& app, CommandLine& line);  // account, token, worker-token
 void add_catalog_commands(CLI::App& app, CommandLine& line);  // hardware, model, version
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
+void add_webhook_commands(CLI::App& app, CommandLine& line);  // webhooks
 
 }  // namespace mimeo::cli

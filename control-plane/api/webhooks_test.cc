@@ -164,13 +164,7 @@ TEST_F(WebhooksApiTest, ADeliveryIsSentAgainUnderItsId) {
 }
 
 TEST_F(WebhooksApiTest, ATrainingTellsAsItsOwnUrlWould) {
-  store_.create_model([&] {
-    store::Model destination;
-    destination.owner_id = account_.id;
-    destination.name = "tuned";
-    destination.sku = "cpu";
-    return destination;
-  }());
+  add_model(account_, "tuned", store::Visibility::kPrivate);
   plane_->scheduler.grant = grant_;
   const Reply created = post("/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings",
                              {{"destination", "acme/tuned"},
