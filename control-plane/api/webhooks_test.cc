@@ -15,6 +15,10 @@ using store::WebhookEvent;
 class WebhooksApiTest : public ApiTest {
  protected:
   WebhooksApiTest() {
+    EXPECT_TRUE(store_
+                    .rotate_webhook_secret(account_.id, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                                           clock_.now())
+                    .ok());
     receive_ = [this](const http::OutboundRequest& request) -> Result<http::Response> {
       const std::lock_guard lock(mutex_);
       received_.push_back(request);
@@ -57,8 +61,9 @@ class WebhooksApiTest : public ApiTest {
   std::vector<std::string> listed(const std::string& query) {
     const Reply reply = get("/v1/webhooks/deliveries" + query);
     EXPECT_EQ(reply.status, 200) << reply.body;
+    const json page = reply.json();
     std::vector<std::string> ids;
-    for (const json& one : reply.json()["results"]) ids.push_back(one["id"]);
+    for (const json& one : page["results"]) ids.push_back(one["id"]);
     return ids;
   }
   using Ids = std::vector<std::string>;
