@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "common/config/settings.h"
+#include "common/http/outbound.h"
 
 namespace mimeo::control {
 namespace {
@@ -64,6 +65,10 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("webhook-https-only", &config.webhook_https_only, "Refuse http:// receivers");
   settings.add("webhook-allow-private", &config.webhook_allow_private,
                "Receivers may have private addresses");
+  settings.add(
+      "webhook-allow", &config.webhook_allow,
+      "Receivers that may be reached all the same: networks, hosts, *.suffix, each with or "
+      "without :port");
   settings.add("batches-in-flight", &config.batches_in_flight,
                "Statements that create, or finish, at once");
   settings.add("keep-content-hours", &config.keep_content_hours,
@@ -73,6 +78,8 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("keep-audit-days", &config.keep_audit_days,
                "The audit log, and tokens that ended, are kept this long");
   settings.add("keep-files-hours", &config.keep_files_hours, "Uploaded files are kept this long");
+  settings.add("keep-webhook-log-days", &config.keep_webhook_log_days,
+               "What became of webhooks is kept this long");
   settings.add("drain-timeout-s", &config.drain_timeout,
                "How long open requests may take at SIGTERM");
 }
@@ -112,6 +119,11 @@ Status complete_config(ControlPlaneConfig& config) {
   MIMEO_RETURN_IF_ERROR(http_options(config).status());
   if (config.http_tls_certificate.empty() != config.http_tls_key.empty()) {
     return absl::InvalidArgumentError("http-tls-certificate and http-tls-key go together");
+  }
+  http::AddressRules webhook_addresses;
+  for (const std::string& entry : config.webhook_allow) {
+    MIMEO_RETURN_IF_ERROR(
+        with_context(http::add_exception(webhook_addresses, entry), "webhook-allow"));
   }
   if (config.registry_key.empty() != config.registry_certificate.empty()) {
     return absl::InvalidArgumentError("registry-key and registry-certificate go together");

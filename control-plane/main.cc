@@ -167,6 +167,7 @@ int run(int argc, char** argv) {
                      .blobs = **blobs,
                      .accounts = store,
                      .retention = store,
+                     .webhook_log = store,
                      .signer = signer->get(),
                      .access_feed = &access_feed,
                      .trainings = &store};

@@ -38,6 +38,8 @@ boost::asio::awaitable<void> Maintenance::run() {
       }
       const Status forgotten = sweep_audit();
       if (!forgotten.ok()) log::warn("forgetting old audit entries: {}", forgotten.ToString());
+      const Status trimmed = sweep_webhooks();
+      if (!trimmed.ok()) log::warn("trimming the log of webhooks: {}", trimmed.ToString());
       return made;
     };
     co_await parts_.pool.run(std::move(work));
@@ -53,6 +55,16 @@ Status Maintenance::sweep_audit() {
         const std::size_t count,
         parts_.accounts.forget_access(parts_.clock.now() - keep_audit_, kEntriesPerSweep));
     if (count < kEntriesPerSweep) return absl::OkStatus();
+  }
+}
+
+// On a pool thread.
+Status Maintenance::sweep_webhooks() {
+  const WallTime before = parts_.clock.now() - keep_webhooks_.age;
+  while (true) {
+    MIMEO_ASSIGN_OR_RETURN(const std::int64_t removed,
+                           parts_.webhook_log.sweep_webhooks(before, keep_webhooks_.per_account));
+    if (removed == 0) return absl::OkStatus();
   }
 }
 

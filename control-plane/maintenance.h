@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/store/accounts.h"
 #include "common/store/fleet.h"
+#include "common/store/webhook_log.h"
 
 namespace mimeo::control {
 
@@ -21,14 +22,22 @@ struct MaintenanceParts {
   store::FleetStore& fleet;
   BlockingPool& pool;
   const Clock& clock;
+  store::WebhookLogStore& webhook_log;
   store::AccountsStore& accounts;
+};
+
+// How much of the log of webhooks is kept. What they contained goes with the predictions' content.
+struct WebhookRetention {
+  std::chrono::hours age{7 * 24};
+  std::size_t per_account = 10'000;
 };
 
 // On the HTTP thread.
 class Maintenance {
  public:
-  Maintenance(MaintenanceParts parts, store::Retention keep, std::chrono::hours keep_audit)
-      : parts_(parts), keep_(keep), keep_audit_(keep_audit) {}
+  Maintenance(MaintenanceParts parts, store::Retention keep, std::chrono::hours keep_audit,
+              WebhookRetention keep_webhooks)
+      : parts_(parts), keep_(keep), keep_audit_(keep_audit), keep_webhooks_(keep_webhooks) {}
 
   // Partitions for now and the days ahead; without them nothing can be created.
   boost::asio::awaitable<Status> prepare();
@@ -40,10 +49,12 @@ class Maintenance {
 
  private:
   Status sweep_audit();
+  Status sweep_webhooks();
 
   const MaintenanceParts parts_;
   const store::Retention keep_;
   const std::chrono::hours keep_audit_;
+  const WebhookRetention keep_webhooks_;
 };
 
 }  // namespace mimeo::control

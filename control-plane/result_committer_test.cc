@@ -157,10 +157,15 @@ TEST_F(ResultCommitterTest, WhoWantsToHearOfTheStartHearsOfItEvenWhenTheResultCo
   wanted.webhook_events = 9;
   const PredictionView created = *loop_.run(plane_->intake->create(wanted));
   complete_and_wait(finish_of(created.id));
-  const auto due = store_.claim_due(10, 1min);
-  ASSERT_EQ(due->size(), 2U);
-  EXPECT_EQ(due->at(0).event, store::WebhookEvent::kStart);
-  EXPECT_EQ(due->at(1).event, store::WebhookEvent::kCompleted);
+  const auto first = store_.claim_due(10, 1min, ids_.next());
+  ASSERT_EQ(first->size(), 1U);
+  EXPECT_EQ(first->at(0).event, store::WebhookEvent::kStart);
+  store::WebhookSettlement sent;
+  sent.outbox_id = first->at(0).id;
+  ASSERT_EQ(store_.settle({&sent, 1}), absl::OkStatus());
+  const auto second = store_.claim_due(10, 1min, ids_.next());
+  ASSERT_EQ(second->size(), 1U);
+  EXPECT_EQ(second->at(0).event, store::WebhookEvent::kCompleted);
 }
 
 TEST_F(ResultCommitterTest, DeliveredOutputIsWrittenDown) {

@@ -51,7 +51,7 @@ constexpr std::size_t kApiThreads = 6;       // Everything else that the API rea
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
 constexpr std::size_t kTrainingThreads = 2;  // Versions of trainings that are made at once.
-constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
+constexpr std::size_t kWebhookThreads = 32;  // Requests under way; these use no store.
 constexpr std::size_t kSweepThreads = 1;     // Of its own: a slow blob store holds nobody else up.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
@@ -80,11 +80,35 @@ RateLimits rate_limits(const ControlPlaneConfig& config) {
   return limits;
 }
 
+WebhookRetention webhook_retention(const ControlPlaneConfig& config) {
+  WebhookRetention keep;
+  keep.age = std::chrono::hours(24) * config.keep_webhook_log_days;
+  return keep;
+}
+
 store::Retention retention(const ControlPlaneConfig& config) {
   store::Retention keep;
   keep.content = std::chrono::hours(config.keep_content_hours);
   keep.records = std::chrono::hours(24) * config.keep_records_days;
   return keep;
+}
+
+// What receivers of webhooks may be. complete_config() has checked the exceptions.
+http::AddressRules webhook_addresses(const ControlPlaneConfig& config) {
+  http::AddressRules rules;
+  rules.allow_private = config.webhook_allow_private;
+  rules.ports = http::AllowedPorts::kWebAndHigh;
+  for (const std::string& entry : config.webhook_allow) {
+    const Status added = http::add_exception(rules, entry);
+    if (!added.ok()) log::error("webhook-allow: {}", added.ToString());
+  }
+  return rules;
+}
+
+WebhookOptions webhook_options() {
+  WebhookOptions options;
+  options.gate.in_flight = kWebhookThreads;
+  return options;
 }
 
 CommitterOptions committer_options(const ControlPlaneConfig& config) {
@@ -182,7 +206,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
     : parts(std::move(parts_in)),
       config(std::move(config_in)),
       clock(parts.clock),
-      outbound(http::AddressRules{config.webhook_allow_private, {}}),
+      outbound(webhook_addresses(config)),
       hub(make_event_hub(parts.executor, clock)),
       recent(clock),
       watch(parts.executor, read_pool, parts.predictions, *hub, recent),
@@ -190,9 +214,14 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       committer(parts.executor, finish_pool, parts.predictions, recent, watch, parts.random,
                 parts.metrics, committer_options(config)),
       health(parts.metrics, [this] { return check_ready(); }),
-      maintenance(
-          MaintenanceParts{parts.maintenance, parts.fleet, read_pool, clock, parts.accounts},
-          retention(config), std::chrono::hours(24) * config.keep_audit_days),
+      maintenance(MaintenanceParts{.store = parts.maintenance,
+                                   .fleet = parts.fleet,
+                                   .pool = read_pool,
+                                   .clock = clock,
+                                   .webhook_log = parts.webhook_log,
+                                   .accounts = parts.accounts},
+                  retention(config), std::chrono::hours(24) * config.keep_audit_days,
+                  webhook_retention(config)),
       sweeper(sweeper_parts()),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
@@ -243,23 +272,25 @@ HubServiceParts Service::State::hub_parts() {
 }
 
 SweeperParts Service::State::sweeper_parts() {
-  return SweeperParts{parts.retention,
-                      parts.files,
-                      parts.predictions,
-                      parts.blobs,
-                      sweep_pool,
-                      clock,
-                      {},
-                      [this](PredictionId id) {
-                        recent.forget(id);
-                        hub->forget(id);
-                      }};
+  return {.retention = parts.retention,
+          .files = parts.files,
+          .predictions = parts.predictions,
+          .blobs = parts.blobs,
+          .pool = sweep_pool,
+          .clock = clock,
+          .removers = {[this](std::span<const PredictionId> ids) {
+            return parts.webhook_log.remove_webhook_content(ids);
+          }},
+          .on_removed = [this](PredictionId id) {
+            recent.forget(id);
+            hub->forget(id);
+          }};
 }
 
 WebhookParts Service::State::webhook_parts() {
   return WebhookParts{
       parts.outbox,
-      parts.catalog,
+      parts.webhook_log,
       *intake,
       *hub,
       committer,
@@ -268,7 +299,9 @@ WebhookParts Service::State::webhook_parts() {
       read_pool,
       webhook_pool,
       clock,
+      parts.random,
       parts.metrics,
+      replica,
       [this](const store::PredictionView& view) { return prediction_json(view, urls); },
       [this](const http::OutboundRequest& request) { return outbound.perform(request); }};
 }
@@ -344,7 +377,7 @@ void Service::State::start_front(std::string hub_addr) {
       IntakeParts{parts.predictions, create_pool, read_pool, *scheduler, *hub, committer, watch,
                   recent, limits, clock, parts.random, parts.metrics},
       intake_options);
-  webhooks = make_webhook_sender(parts.executor, webhook_parts());
+  webhooks = make_webhook_sender(parts.executor, webhook_parts(), webhook_options());
   webhooks->start();
 
   authenticator.emplace(parts.catalog, api_pool, clock);
@@ -360,6 +393,8 @@ void Service::State::start_front(std::string hub_addr) {
                      .random = parts.random,
                      .accounts = parts.accounts,
                      .retention = parts.retention,
+                     .webhook_log = parts.webhook_log,
+                     .webhooks = *webhooks,
                      .authenticator = *authenticator,
                      .trainings = trained ? parts.trainings : nullptr};
   api = std::make_unique<Api>(parts.executor, std::move(api_parts), api_settings(config));

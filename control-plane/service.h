@@ -43,6 +43,7 @@ struct ServiceParts {
   blobs::BlobStore& blobs;
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
+  store::WebhookLogStore& webhook_log;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
   store::AccessFeed* access_feed = nullptr;     // Null = changes elsewhere show after a second.
   store::TrainingStore* trainings = nullptr;    // Null = no trainings.

@@ -18,8 +18,8 @@ struct InMemory {
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
   ServiceTest()
-      : ServiceFixture(
-            ServiceStores{memory, memory, memory, memory, memory, files, memory, retention}) {}
+      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, memory, files, memory,
+                                     retention}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

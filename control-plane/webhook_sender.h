@@ -1,9 +1,8 @@
-// Delivers webhooks: `start` and `completed` from the outbox, whose rows are written together with
-// the change that they tell of; `output` and `logs` from the event hub's newest state, at most one
-// request per prediction and half second, never retried.
+// Delivers webhooks. `start` and `completed` come from the outbox, whose rows are written together
+// with the change that they tell of; they are here. `output` and `logs` of running predictions are
+// webhook_progress.h's.
 //
-// Every request is signed as standard-webhooks prescribes. What the body looks like is the API's
-// business: it comes in as a function.
+// What the body looks like is the API's business: it comes in as a function.
 
 #pragma once
 
@@ -13,14 +12,14 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/async/blocking_pool.h"
 #include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/random.h"
 #include "common/base/status.h"
 #include "common/http/outbound.h"
-#include "common/store/catalog.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
 #include "common/telemetry/metrics.h"
@@ -28,22 +27,26 @@
 #include "control-plane/prediction_intake.h"
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
+#include "control-plane/webhook_courier.h"
+#include "control-plane/webhook_gate.h"
 
 namespace mimeo::control {
 
 // All outlive the sender.
 struct WebhookParts {
   store::OutboxStore& outbox;
-  store::CatalogStore& catalog;  // For the accounts' secrets.
+  store::WebhookLogStore& log;
   PredictionIntake& intake;
   EventHub& hub;
   ResultCommitter& committer;
   ResultWatch& watch;
   const RecentPredictions& recent;
   BlockingPool& read_pool;
-  BlockingPool& send_pool;  // One thread per request under way.
+  BlockingPool& send_pool;  // As many threads as gate.in_flight.
   const Clock& clock;
+  Random& random;
   Metrics& metrics;
+  ReplicaId sender;  // Of this process.
   // The JSON that GET would answer; for predictions and trainings.
   std::function<std::string(const store::PredictionView&)> render;
   // Sends one request; called on a thread of send_pool. The real one is http::Outbound.
@@ -53,31 +56,42 @@ struct WebhookParts {
 struct WebhookOptions {
   std::chrono::milliseconds poll_every{500};  // How late a row of somebody else is seen.
   std::chrono::milliseconds throttle{500};    // Between two `output` or `logs` of one prediction.
-  std::chrono::milliseconds timeout{10'000};  // Of one request.
-  std::chrono::milliseconds wait_for_progress{2000};  // `completed` waits for an earlier request.
+  std::chrono::milliseconds first_progress_after{50};  // The first of those events.
+  std::chrono::milliseconds timeout{10'000};           // Of one request.
+  std::chrono::milliseconds progress_timeout{5000};    // Of one of `output` and `logs`.
+  std::chrono::milliseconds hold{15'000};              // See webhook_progress.h.
+  std::chrono::milliseconds lease{60'000};  // Longer than a delivery takes with all its waiting.
+  std::chrono::milliseconds wait_for_place{15'000};
   // Before the second, third, ... try of `completed`; then it is given up. The last one comes about
   // a minute after the first.
   std::vector<std::chrono::milliseconds> retry_after{
       std::chrono::seconds(1), std::chrono::seconds(4), std::chrono::seconds(15),
       std::chrono::seconds(40)};
-  std::size_t in_flight = 64;          // Requests and waiting requests in all.
-  std::size_t in_flight_per_host = 8;  // One slow receiver must not take all.
-  int failures_to_open = 5;            // In a row; then the host is left alone for a while.
-  std::chrono::milliseconds open_for{5000};
+  // While its host is left alone or has no place, `completed` is put off without counting a try,
+  // until it is this old.
+  std::chrono::milliseconds patience_alone{75'000};
+  std::chrono::milliseconds patience_full{15 * 60'000};
+  std::size_t tests = 4;  // Test requests at once.
+  WebhookGateLimits gate;
 };
-
-// Headers webhook-id, webhook-timestamp and webhook-signature of `body`; `secret` is "whsec_" and
-// base64. kInvalidArgument for another form of secret.
-[[nodiscard]] Result<http::Headers> sign_webhook(std::string_view secret, std::string_view id,
-                                                 WallTime at, std::string_view body);
 
 // On the HTTP thread only.
 class WebhookSender {
  public:
   virtual ~WebhookSender() = default;
   virtual void start() = 0;
-  // What is under way is finished or left to another sender, which sees it after a minute.
+  // What is under way is finished or left to another sender, which sees it after the lease.
   virtual boost::asio::awaitable<void> stop() = 0;
+
+  // Sends `body` now, signed, past the outbox and the log. kResourceExhausted when too many of
+  // these are under way.
+  virtual boost::asio::awaitable<Result<WebhookReceipt>> send_test(AccountId account,
+                                                                   std::string url,
+                                                                   std::string body) = 0;
+  // Something became due just now.
+  virtual void look_now() = 0;
+  // This account's secret was replaced.
+  virtual void forget_secrets(AccountId account) = 0;
 };
 
 std::unique_ptr<WebhookSender> make_webhook_sender(boost::asio::any_io_executor executor,

@@ -1,125 +1,18 @@
 #include "control-plane/webhook_sender.h"
 
-#include <algorithm>
-#include <condition_variable>
+#include <set>
 
-#include "common/crypto/crypto.h"
-#include "control-plane/testing/core_fixture.h"
+#include "control-plane/testing/webhook_fixture.h"
 
 namespace mimeo::control {
 namespace {
 
 using namespace std::chrono_literals;
+using store::DeliveryState;
 using store::PredictionView;
+using store::WebhookEvent;
 
-// The other end of every webhook: keeps what comes and answers what the test says.
-class Receiver {
- public:
-  Result<http::Response> take(const http::OutboundRequest& request) {
-    std::unique_lock lock(mutex_);
-    requests_.push_back(request);
-    if (is_held_) released_.wait(lock, [&] { return !is_held_; });
-    http::Response response;
-    response.status = status_;
-    return response;
-  }
-  void answer(int status) {
-    const std::lock_guard lock(mutex_);
-    status_ = status;
-  }
-  void hold() {
-    const std::lock_guard lock(mutex_);
-    is_held_ = true;
-  }
-  void release() {
-    const std::lock_guard lock(mutex_);
-    is_held_ = false;
-    released_.notify_all();
-  }
-  std::vector<http::OutboundRequest> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-  std::size_t count() { return requests().size(); }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable released_;
-  std::vector<http::OutboundRequest> requests_;
-  int status_ = 200;
-  bool is_held_ = false;
-};
-
-class WebhookSenderTest : public CoreTest {
- protected:
-  WebhookSenderTest() {
-    account_.username = "hooked";
-    account_.webhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    account_ = *store_.create_account(account_);
-    options_.poll_every = 5ms;
-    options_.throttle = 0ms;
-    options_.retry_after = {0ms, 0ms};
-    options_.open_for = 0ms;
-  }
-  ~WebhookSenderTest() override {
-    receiver_.release();
-    if (sender_) loop_.run(stop(sender_.get()));
-  }
-  static boost::asio::awaitable<bool> stop(WebhookSender* sender) {
-    co_await sender->stop();
-    co_return true;
-  }
-  void start() {
-    WebhookParts parts{store_,
-                       store_,
-                       *plane_->intake,
-                       *plane_->hub,
-                       plane_->committer,
-                       plane_->watch,
-                       plane_->recent,
-                       plane_->reads,
-                       sends_,
-                       system_,
-                       plane_->metrics,
-                       [](const PredictionView& view) {
-                         return std::string(to_string(view.status)) + " " + view.output;
-                       },
-                       [this](const http::OutboundRequest& r) { return receiver_.take(r); }};
-    sender_ = make_webhook_sender(loop_.executor(), std::move(parts), options_);
-    sender_->start();
-  }
-  PredictionView create_hooked(std::uint8_t events) {
-    plane_->scheduler.grant = grant_;
-    IntakeRequest wanted = request();
-    wanted.webhook = "https://example.com/hook?a=b";
-    wanted.webhook_events = events;
-    return *loop_.run(plane_->intake->create(wanted));
-  }
-  std::vector<std::string> bodies() {
-    std::vector<std::string> bodies;
-    for (const auto& request : receiver_.requests()) bodies.push_back(request.body);
-    return bodies;
-  }
-  void wait_for(std::size_t count) {
-    loop_.drive([&] { return receiver_.count() >= count; });
-  }
-  bool is_outbox_empty() { return store_.claim_due(10, 0ms)->empty(); }
-
-  SystemClock system_;
-  BlockingPool sends_{4};
-  Receiver receiver_;
-  WebhookOptions options_;
-  std::unique_ptr<WebhookSender> sender_;
-};
-
-TEST(SignWebhook, MatchesTheStandardsTestVector) {
-  const auto headers =
-      sign_webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek",
-                   WallTime{std::chrono::seconds{1614265330}}, R"({"test": 2432232314})");
-  ASSERT_TRUE(headers.ok());
-  EXPECT_EQ(headers->get("webhook-signature"), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-  EXPECT_EQ(headers->get("webhook-timestamp"), "1614265330");
-}
+using WebhookSenderTest = WebhookTest;
 
 TEST_F(WebhookSenderTest, TheEndIsDeliveredOnceSignedAndWithTheWholePrediction) {
   start();
@@ -134,8 +27,11 @@ TEST_F(WebhookSenderTest, TheEndIsDeliveredOnceSignedAndWithTheWholePrediction) 
   EXPECT_EQ(request.body, "succeeded \"hello\"");
   EXPECT_EQ(request.max_redirects, 0);
   EXPECT_EQ(request.headers.get("content-type"), "application/json");
-  EXPECT_TRUE(request.headers.get("webhook-id").starts_with("msg_"));
-  EXPECT_TRUE(request.headers.get("webhook-signature").starts_with("v1,"));
+  const std::string id(request.headers.get("webhook-id"));
+  EXPECT_EQ(id, webhook_id_of(created.id, WebhookEvent::kCompleted));
+  const std::vector<std::string> secrets = {account_.webhook_secret};
+  EXPECT_EQ(request.headers.get("webhook-signature"),
+            *sign_webhook(secrets, id, clock_.now(), request.body));
 }
 
 TEST_F(WebhookSenderTest, AStartIsDeliveredBeforeTheEnd) {
@@ -143,8 +39,9 @@ TEST_F(WebhookSenderTest, AStartIsDeliveredBeforeTheEnd) {
   const PredictionView created = create_hooked(9);
   complete_and_wait(finish_of(created.id));
   wait_for(2);
-  EXPECT_TRUE(receiver_.requests().at(0).headers.get("webhook-id").ends_with("_start"));
-  EXPECT_TRUE(receiver_.requests().at(1).headers.get("webhook-id").ends_with("_completed"));
+  EXPECT_EQ(receiver_.ids(),
+            (std::vector<std::string>{webhook_id_of(created.id, WebhookEvent::kStart),
+                                      webhook_id_of(created.id, WebhookEvent::kCompleted)}));
 }
 
 TEST_F(WebhookSenderTest, AnEndThatIsRefusedIsTriedAgainWithTheSameIdAndThenGivenUp) {
@@ -154,9 +51,32 @@ TEST_F(WebhookSenderTest, AnEndThatIsRefusedIsTriedAgainWithTheSameIdAndThenGive
   complete_and_wait(finish_of(created.id));
   wait_for(3);
   loop_.drive([&] { return is_outbox_empty(); });
-  const auto requests = receiver_.requests();
-  EXPECT_EQ(requests.size(), 3U);
-  EXPECT_EQ(requests[0].headers.get("webhook-id"), requests[2].headers.get("webhook-id"));
+  const std::vector<std::string> ids = receiver_.ids();
+  EXPECT_EQ(ids.size(), 3U);
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 1U);
+}
+
+TEST_F(WebhookSenderTest, AStartThatIsRefusedIsNotTriedAgain) {
+  receiver_.answer(500);
+  start();
+  const PredictionView created = create_hooked(1);
+  complete_and_wait(finish_of(created.id));
+  wait_for(1);
+  loop_.drive([&] { return is_outbox_empty(); });
+  run_for_a_while();
+  EXPECT_EQ(receiver_.count(), 1U);
+}
+
+TEST_F(WebhookSenderTest, WhatTheAddressRulesRefuseIsNotTriedAgainAndTheLogSaysWhy) {
+  receiver_.fail(absl::PermissionDeniedError("the address is not a public one"));
+  start();
+  const PredictionView created = create_hooked(8);
+  complete_and_wait(finish_of(created.id));
+  loop_.drive([&] { return !logged().empty(); });
+  EXPECT_TRUE(is_outbox_empty());
+  EXPECT_EQ(receiver_.count(), 1U);
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kFailed);
+  EXPECT_EQ(logged().at(0).error, "not sent: the address is not a public one");
 }
 
 TEST_F(WebhookSenderTest, OutputOfARunningPredictionIsSentAsItsNewestState) {
@@ -171,7 +91,23 @@ TEST_F(WebhookSenderTest, OutputOfARunningPredictionIsSentAsItsNewestState) {
   receiver_.release();
   wait_for(2);
   loop_.settle();
-  EXPECT_EQ(bodies(), (std::vector<std::string>{"processing [1]", "processing [1,2,3]"}));
+  EXPECT_EQ(receiver_.bodies(), (std::vector<std::string>{"processing [1]", "processing [1,2,3]"}));
+  EXPECT_NE(receiver_.ids().at(0), receiver_.ids().at(1));
+}
+
+TEST_F(WebhookSenderTest, OutputComesAtMostOncePerThrottle) {
+  options_.throttle = 1h;
+  start();
+  const PredictionView created = create_hooked(2 | 8);
+  publish(created.id, 1, EventKind::kStarted, "");
+  publish(created.id, 2, EventKind::kOutput, "1");
+  wait_for(1);
+  publish(created.id, 3, EventKind::kOutput, "2");
+  run_for_a_while();
+  EXPECT_EQ(receiver_.count(), 1U);
+  complete_and_wait(finish_of(created.id));
+  wait_for(2);
+  EXPECT_EQ(receiver_.bodies().at(1), "succeeded \"hello\"") << "the end does not wait for it";
 }
 
 TEST_F(WebhookSenderTest, OnlyWhatWasAskedForIsSent) {
@@ -182,11 +118,11 @@ TEST_F(WebhookSenderTest, OnlyWhatWasAskedForIsSent) {
   complete_and_wait(finish_of(created.id));
   wait_for(1);
   loop_.drive([&] { return is_outbox_empty(); });
-  EXPECT_EQ(bodies(), (std::vector<std::string>{"succeeded \"hello\""}));
+  EXPECT_EQ(receiver_.bodies(), (std::vector<std::string>{"succeeded \"hello\""}));
 }
 
 TEST_F(WebhookSenderTest, TheEndWaitsForARequestThatIsUnderWay) {
-  options_.wait_for_progress = 1h;
+  options_.progress_timeout = 1h;
   start();
   const PredictionView created = create_hooked(2 | 8);
   receiver_.hold();
@@ -194,11 +130,11 @@ TEST_F(WebhookSenderTest, TheEndWaitsForARequestThatIsUnderWay) {
   publish(created.id, 2, EventKind::kOutput, "1");
   wait_for(1);
   complete_and_wait(finish_of(created.id));
-  for (int i = 0; i < 20; ++i) loop_.settle();
+  run_for_a_while();
   EXPECT_EQ(receiver_.count(), 1U);
   receiver_.release();
   wait_for(2);
-  EXPECT_EQ(bodies().back(), "succeeded \"hello\"");
+  EXPECT_EQ(receiver_.bodies().back(), "succeeded \"hello\"");
 }
 
 TEST_F(WebhookSenderTest, ARefusedProgressRequestIsNotTriedAgain) {
@@ -210,31 +146,63 @@ TEST_F(WebhookSenderTest, ARefusedProgressRequestIsNotTriedAgain) {
   wait_for(1);
   publish(created.id, 3, EventKind::kLog, "more\n");
   wait_for(2);
+  run_for_a_while();
   EXPECT_EQ(receiver_.count(), 2U);
 }
 
 TEST_F(WebhookSenderTest, ASlowReceiverDoesNotHoldUpAnother) {
-  options_.in_flight_per_host = 1;
+  options_.gate.in_flight_per_host = 1;
   start();
-  plane_->scheduler.grant = grant_;
   receiver_.hold();
   std::vector<PredictionId> ids;
   for (const std::string host : {"slow", "slow", "slow", "other"}) {
-    IntakeRequest wanted = request();
-    wanted.webhook = "https://" + host + ".example/hook";
-    wanted.webhook_events = 8;
-    ids.push_back(loop_.run(plane_->intake->create(wanted))->id);
+    ids.push_back(create_hooked(8, "https://" + host + ".example/hook").id);
   }
   for (const PredictionId id : ids) complete_and_wait(finish_of(id));
-  const auto sent_to = [&](std::string_view host) {
-    const auto requests = receiver_.requests();
-    return std::count_if(requests.begin(), requests.end(),
-                         [&](const auto& r) { return r.url.find(host) != std::string::npos; });
-  };
-  loop_.drive([&] { return sent_to("other.example") == 1; });
-  EXPECT_EQ(sent_to("slow.example"), 1);
+  loop_.drive([&] { return receiver_.count("other.example") == 1; });
+  EXPECT_EQ(receiver_.count("slow.example"), 1U);
   receiver_.release();
-  loop_.drive([&] { return sent_to("slow.example") == 3; });
+  loop_.drive([&] { return receiver_.count("slow.example") == 3; });
+}
+
+TEST_F(WebhookSenderTest, AHostThatIsDownIsLeftAloneWithoutUsingUpTries) {
+  options_.retry_after = {0ms};
+  options_.gate.failures_to_open = 2;
+  options_.gate.open_for = 30s;
+  receiver_.fail(absl::UnavailableError("connection refused"));
+  start();
+  complete_and_wait(finish_of(create_hooked(8).id));
+  wait_for(2);  // Both of its tries; now the host is left alone.
+  loop_.drive([&] { return is_outbox_empty(); });
+  const PredictionView second = create_hooked(8);
+  complete_and_wait(finish_of(second.id));
+  run_for_a_while();
+  EXPECT_EQ(receiver_.count(), 2U);
+  receiver_.answer(200);
+  clock_.advance(31s);
+  wait_for(3);
+  EXPECT_EQ(receiver_.ids().back(), webhook_id_of(second.id, WebhookEvent::kCompleted));
+  loop_.drive([&] { return logged().size() == 2; });
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kDelivered);
+  EXPECT_EQ(logged().at(0).attempts, 1U);
+}
+
+TEST_F(WebhookSenderTest, AHostThatStaysDownIsGivenUpAndTheLogSaysWhy) {
+  options_.gate.failures_to_open = 1;
+  options_.gate.open_for = 1h;
+  options_.retry_after.clear();
+  options_.patience_alone = 0ms;
+  receiver_.fail(absl::UnavailableError("connection refused"));
+  start();
+  for (std::size_t i = 1; i <= 2; ++i) {
+    complete_and_wait(finish_of(create_hooked(8).id));
+    loop_.drive([&] { return logged().size() == i; });
+  }
+  EXPECT_EQ(receiver_.count(), 1U);
+  EXPECT_EQ(logged().at(1).error, "no answer: connection refused");
+  EXPECT_EQ(logged().at(0).error, "not sent: the host did not answer several times just now");
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kFailed);
+  EXPECT_TRUE(is_outbox_empty());
 }
 
 TEST_F(WebhookSenderTest, WhatAStoppedProcessLeftIsDeliveredByTheNext) {
@@ -243,7 +211,107 @@ TEST_F(WebhookSenderTest, WhatAStoppedProcessLeftIsDeliveredByTheNext) {
   restart_plane();
   start();
   wait_for(1);
-  EXPECT_EQ(bodies(), (std::vector<std::string>{"succeeded \"hello\""}));
+  EXPECT_EQ(receiver_.bodies(), (std::vector<std::string>{"succeeded \"hello\""}));
+}
+
+// --- the log ---
+
+TEST_F(WebhookSenderTest, EveryAttemptIsLoggedWithRequestAndAnswerButNoSignature) {
+  receiver_.answer(503);
+  options_.retry_after = {1s};
+  start();
+  const PredictionView created = create_hooked(8);
+  complete_and_wait(finish_of(created.id));
+  loop_.drive([&] { return !logged().empty(); });
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kPending);
+  EXPECT_EQ(logged().at(0).next_at, clock_.now() + 1s);
+  receiver_.answer(204);
+  clock_.advance(1s);
+  loop_.drive([&] { return logged().at(0).state == DeliveryState::kDelivered; });
+  EXPECT_EQ(logged().at(0).event, WebhookEvent::kCompleted);
+  EXPECT_EQ(logged().at(0).url, "https://example.com/hook?a=b");
+  const auto attempts = *store_.list_webhook_attempts(logged().at(0).id);
+  ASSERT_EQ(attempts.size(), 2U);
+  EXPECT_EQ(attempts[0].response_status, 503);
+  EXPECT_EQ(attempts[0].error, "the receiver answered 503");
+  EXPECT_EQ(attempts[1].response_status, 204);
+  EXPECT_EQ(attempts[1].error, "");
+  EXPECT_EQ(attempts[1].request_body, "succeeded \"hello\"");
+  EXPECT_EQ(attempts[1].request_bytes, 17);
+  EXPECT_EQ(attempts[1].response_body, "thanks");
+  EXPECT_EQ(attempts[1].response_headers, R"({"Server":"test"})");
+  EXPECT_NE(attempts[1].request_headers.find("webhook-id"), std::string::npos);
+  EXPECT_EQ(attempts[1].request_headers.find("signature"), std::string::npos);
+}
+
+TEST_F(WebhookSenderTest, RequestsOfRunningPredictionsAreLoggedToo) {
+  start();
+  const PredictionView created = create_hooked(2);
+  publish(created.id, 1, EventKind::kStarted, "");
+  publish(created.id, 2, EventKind::kOutput, "1");
+  wait_for(1);
+  loop_.drive([&] { return !logged().empty(); });
+  EXPECT_EQ(logged().at(0).event, WebhookEvent::kOutput);
+  EXPECT_EQ(logged().at(0).id, receiver_.ids().at(0));
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kDelivered);
+}
+
+TEST_F(WebhookSenderTest, WhatIsAskedForAgainIsSentOnceMoreUnderItsIdAsThingsAreNow) {
+  receiver_.answer(500);
+  start();
+  const PredictionView created = create_hooked(2);
+  publish(created.id, 1, EventKind::kStarted, "");
+  publish(created.id, 2, EventKind::kOutput, "1");
+  wait_for(1);
+  loop_.drive([&] { return !logged().empty(); });
+  complete_and_wait(finish_of(created.id));
+  receiver_.answer(200);
+  ASSERT_TRUE(store_.redeliver_webhook(logged().at(0).id, account_.id).ok());
+  sender_->look_now();
+  wait_for(2);
+  EXPECT_EQ(receiver_.ids().at(1), receiver_.ids().at(0));
+  EXPECT_EQ(receiver_.bodies().at(1), "succeeded \"hello\"");
+  loop_.drive([&] { return logged().at(0).state == DeliveryState::kDelivered; });
+  EXPECT_EQ(logged().at(0).attempts, 2U);
+}
+
+// --- tests and secrets ---
+
+TEST_F(WebhookSenderTest, ATestIsSentAtOnceAndItsReceiptGivenBack) {
+  receiver_.answer(418);
+  start();
+  const auto receipt = loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->attempt.response_status, 418);
+  EXPECT_EQ(receipt->attempt.response_body, "thanks");
+  EXPECT_EQ(receipt->attempt.error, "the receiver answered 418");
+  EXPECT_EQ(receiver_.bodies(), std::vector<std::string>{"{}"});
+  EXPECT_TRUE(logged().empty());
+}
+
+TEST_F(WebhookSenderTest, SoManyTestsAtOnceAndNoMore) {
+  options_.tests = 1;
+  start();
+  receiver_.hold();
+  auto first = loop_.start(sender_->send_test(account_.id, "https://a.example/x", "{}"));
+  wait_for(1);
+  const auto second = loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}"));
+  EXPECT_TRUE(absl::IsResourceExhausted(second.status()));
+  receiver_.release();
+  EXPECT_TRUE(loop_.finish(first).ok());
+}
+
+TEST_F(WebhookSenderTest, BothSecretsSignAfterOneWasReplaced) {
+  start();
+  ASSERT_TRUE(loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}")).ok());
+  const std::string next = "whsec_" + std::string(32, 'A');
+  ASSERT_TRUE(store_.rotate_webhook_secret(account_.id, next, clock_.now() + 24h).ok());
+  sender_->forget_secrets(account_.id);
+  ASSERT_TRUE(loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}")).ok());
+  const auto request = receiver_.requests().back();
+  const std::vector<std::string> secrets = {next, account_.webhook_secret};
+  EXPECT_EQ(request.headers.get("webhook-signature"),
+            *sign_webhook(secrets, request.headers.get("webhook-id"), clock_.now(), "{}"));
 }
 
 }  // namespace

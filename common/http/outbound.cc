@@ -56,10 +56,13 @@ struct Transfer {
   const AddressRules* rules = nullptr;
   bool is_exempt = false;    // The host is named in the rules.
   bool was_refused = false;  // By the rules, at least once.
+  bool was_port_refused = false;
   std::uint64_t max_response = 0;
+  Oversize oversize = Oversize::kFails;
   std::uint64_t received = 0;
   std::size_t header_bytes = 0;
   bool is_too_large = false;
+  bool is_cut_off = false;
   const BodySink* sink = nullptr;      // Of download().
   const BodySource* source = nullptr;  // Of upload().
   std::uint64_t sent = 0;              // Of that.
@@ -70,11 +73,18 @@ struct Transfer {
 
 curl_socket_t open_socket(void* context, curlsocktype, curl_sockaddr* address) {
   auto* transfer = static_cast<Transfer*>(context);
+  const AddressRules& rules = *transfer->rules;
   const bool is_inet = address->family == AF_INET || address->family == AF_INET6;
-  const bool is_allowed = is_inet && (transfer->rules->allow_private || transfer->is_exempt ||
-                                      is_public_address(&address->addr));
+  const bool is_exempt =
+      is_inet && (transfer->is_exempt || is_allowed_network(rules, &address->addr));
+  const bool is_allowed =
+      is_exempt || (is_inet && (rules.allow_private || is_public_address(&address->addr)));
   if (!is_allowed) {
     transfer->was_refused = true;
+    return CURL_SOCKET_BAD;
+  }
+  if (!is_exempt && !is_allowed_port(rules, port_of(&address->addr))) {
+    transfer->was_port_refused = true;
     return CURL_SOCKET_BAD;
   }
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -106,6 +116,11 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
   auto* transfer = static_cast<Transfer*>(context);
   transfer->received += size;
   if (transfer->received > transfer->max_response) {
+    if (transfer->oversize == Oversize::kIsCutOff) {
+      transfer->response.body.append(data, size - (transfer->received - transfer->max_response));
+      transfer->is_cut_off = true;
+      return 0;
+    }
     transfer->is_too_large = true;
     return 0;
   }
@@ -144,6 +159,9 @@ Status transfer_error(const Transfer& transfer, CURLcode code, const std::string
   if (transfer.is_too_large) return absl::ResourceExhaustedError("the answer is too large");
   if (transfer.was_refused) {
     return absl::PermissionDeniedError("the address is not a public one");
+  }
+  if (transfer.was_port_refused) {
+    return absl::PermissionDeniedError("the port is neither 80 nor 443 and below 1024");
   }
   switch (code) {
     case CURLE_URL_MALFORMAT:
@@ -304,6 +322,7 @@ Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
   transfer.is_exempt = is_allowed_host(rules_, url_part(url, CURLUPART_HOST, 0),
                                        url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
   transfer.max_response = request.max_response.count;
+  transfer.oversize = request.oversize;
   transfer.sink = streams.sink;
   transfer.source = streams.source;
   CURL* curl = pool_->take();
@@ -326,7 +345,7 @@ Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   pool_->give_back(curl);
-  if (code != CURLE_OK) return transfer_error(transfer, code, error);
+  if (code != CURLE_OK && !transfer.is_cut_off) return transfer_error(transfer, code, error);
   transfer.response.status = static_cast<int>(status);
   return std::move(transfer.response);
 }

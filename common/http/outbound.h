@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,11 +19,34 @@
 
 namespace mimeo::http {
 
-// Which addresses may be reached. Checked on the *resolved* address of every connection, so a name
-// that points inward is refused as well.
+// Which addresses may be reached. Checked on the *resolved* address of every connection, when it is
+// made: a name that points inward is refused as well, and so is one that points there only now.
+struct AllowedNetwork {
+  std::array<std::uint8_t, 16> base{};  // IPv4 as ::ffff:a.b.c.d.
+  int bits = 128;
+  std::uint16_t port = 0;  // 0 = any.
+};
+enum class AllowedPorts : std::uint8_t {
+  kAny,
+  kWebAndHigh,  // 80, 443 and those from 1024 up: no mail, no remote shells.
+};
 struct AddressRules {
   bool allow_private = false;  // Loopback, link-local, RFC 1918, ULA, metadata addresses.
-  std::vector<std::string> allowed_hosts;  // Exceptions: "host" or "host:port", exactly.
+  // Exceptions: "host", "host:port", "*.suffix", "*.suffix:port". Whatever such a name points at
+  // may be reached.
+  std::vector<std::string> allowed_hosts;
+  std::vector<AllowedNetwork> allowed_networks;  // Exceptions by address.
+  AllowedPorts ports = AllowedPorts::kAny;       // Exceptions may have any.
+};
+
+// Adds what an operator wrote: an address, a network ("10.1.0.0/16", "fd00::/8"), a host or
+// "*.suffix", each with or without ":port" ("[fd00::/8]:443"). kInvalidArgument says what is wrong.
+Status add_exception(AddressRules& rules, std::string_view entry);
+
+// What becomes of an answer whose body is larger than max_response.
+enum class Oversize : std::uint8_t {
+  kFails,     // kResourceExhausted.
+  kIsCutOff,  // The answer has the first max_response bytes; the rest is not read.
 };
 
 struct OutboundRequest {
@@ -32,6 +56,7 @@ struct OutboundRequest {
   std::string body;
   std::chrono::milliseconds timeout{10'000};  // For all of it, redirects included.
   Bytes max_response = 16_MiB;
+  Oversize oversize = Oversize::kFails;
   int max_redirects = 0;  // Each hop is checked again. 0 = the 3xx is the answer.
 };
 

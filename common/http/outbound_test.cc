@@ -83,6 +83,72 @@ TEST_F(OutboundTest, AllowsNamedExceptions) {
   EXPECT_TRUE(absl::IsPermissionDenied(outbound.perform(request("/x", "localhost")).status()));
 }
 
+AddressRules with_exception(const std::string& entry) {
+  AddressRules rules;
+  EXPECT_EQ(add_exception(rules, entry), absl::OkStatus()) << entry;
+  return rules;
+}
+
+TEST_F(OutboundTest, AllowsWhatAnExceptionCoversAndNothingElse) {
+  const std::string port = ":" + std::to_string(server_.port());
+  for (const std::string& entry :
+       {std::string("127.0.0.0/8"), "127.0.0.1" + port, std::string("127.0.0.1"),
+        "localhost" + port, std::string("LocalHost")}) {
+    const Outbound outbound{with_exception(entry)};
+    const auto response = outbound.perform(request("/x", "localhost"));
+    EXPECT_TRUE(response.ok()) << entry << " " << response.status();
+  }
+  for (const char* entry : {"127.0.0.1:1", "localhost:1", "127.0.0.2/31", "10.0.0.0/8", "*.host",
+                            "host", "127.0.0.1.example", "[::1]:80"}) {
+    const Outbound outbound{with_exception(entry)};
+    const auto response = outbound.perform(request("/x", "localhost"));
+    EXPECT_TRUE(absl::IsPermissionDenied(response.status())) << entry << " " << response.status();
+  }
+}
+
+TEST_F(OutboundTest, ANamedExceptionIsNoneForItsAddress) {
+  const Outbound outbound{with_exception("localhost")};
+  EXPECT_TRUE(absl::IsPermissionDenied(outbound.perform(request("/x")).status()));
+}
+
+TEST_F(OutboundTest, ChecksEveryHopOfARedirect) {
+  // The first hop is exempt by name; where it leads is not.
+  const TestServer leading([&](Exchange& exchange) -> awaitable<void> {
+    Response response;
+    response.status = 302;
+    response.headers.add("Location", "http://127.0.0.1:" + std::to_string(server_.port()) + "/x");
+    co_await exchange.respond(std::move(response));
+  });
+  const Outbound outbound{with_exception("localhost")};
+  OutboundRequest sent;
+  sent.url = "http://localhost:" + std::to_string(leading.port()) + "/";
+  sent.max_redirects = 3;
+  EXPECT_TRUE(absl::IsPermissionDenied(outbound.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, RefusesPortsOfOtherServices) {
+  AddressRules rules = permissive();
+  rules.ports = AllowedPorts::kWebAndHigh;
+  OutboundRequest sent = request("/x");
+  EXPECT_TRUE(Outbound{rules}.perform(sent).ok());
+  sent.url = "http://127.0.0.1:25/";
+  const Status refused = Outbound{rules}.perform(sent).status();
+  EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
+  EXPECT_NE(refused.message().find("port"), std::string_view::npos);
+  ASSERT_EQ(add_exception(rules, "127.0.0.1:25"), absl::OkStatus());
+  EXPECT_TRUE(absl::IsUnavailable(Outbound{rules}.perform(sent).status())) << "nobody listens";
+}
+
+TEST_F(OutboundTest, CutsOffALargeAnswerWhenTold) {
+  OutboundRequest sent = request("/large");
+  sent.max_response = Bytes{1'000};
+  sent.oversize = Oversize::kIsCutOff;
+  const Result<Response> response = outbound_.perform(sent);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->body, std::string(1'000, 'x'));
+}
+
 TEST_F(OutboundTest, RefusesOtherSchemes) {
   for (const char* url : {"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "",
                           "no url", "http://"}) {
@@ -188,6 +254,58 @@ TEST(AddressRules, KnowsWhichAddressesArePublic) {
   for (const char* address : {"1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.1.1",
                               "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"}) {
     EXPECT_TRUE(is_public(address)) << address;
+  }
+}
+
+sockaddr_storage address_of(const char* text, std::uint16_t port) {
+  sockaddr_storage storage{};
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+  if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+    storage.ss_family = AF_INET;
+    v4->sin_port = htons(port);
+  } else {
+    EXPECT_EQ(inet_pton(AF_INET6, text, &v6->sin6_addr), 1) << text;
+    storage.ss_family = AF_INET6;
+    v6->sin6_port = htons(port);
+  }
+  return storage;
+}
+
+TEST(AddressRules, KnowNetworksOfBothFamilies) {
+  const auto covers = [](const std::string& entry, const char* address, std::uint16_t port) {
+    const sockaddr_storage storage = address_of(address, port);
+    return is_allowed_network(with_exception(entry), reinterpret_cast<const sockaddr*>(&storage));
+  };
+  EXPECT_TRUE(covers("10.1.0.0/16", "10.1.255.255", 80));
+  EXPECT_FALSE(covers("10.1.0.0/16", "10.2.0.0", 80));
+  EXPECT_TRUE(covers("10.1.0.0/15", "10.0.0.1", 80));
+  EXPECT_TRUE(covers("10.1.0.0/16", "::ffff:10.1.2.3", 80)) << "the same host";
+  EXPECT_TRUE(covers("0.0.0.0/0", "192.168.1.1", 80));
+  EXPECT_FALSE(covers("0.0.0.0/0", "fd00::1", 80));
+  EXPECT_TRUE(covers("fd00::/8", "fdff::1", 80));
+  EXPECT_FALSE(covers("fd00::/8", "fc00::1", 80));
+  EXPECT_TRUE(covers("[fd00::/8]:8080", "fd00::1", 8080));
+  EXPECT_FALSE(covers("[fd00::/8]:8080", "fd00::1", 80));
+  EXPECT_TRUE(covers("::1", "::1", 80));
+  EXPECT_TRUE(covers("10.1.2.3:8080", "10.1.2.3", 8080));
+  EXPECT_FALSE(covers("10.1.2.3:8080", "10.1.2.3", 8081));
+}
+
+TEST(AddressRules, KnowHostsBySuffix) {
+  const AddressRules rules = with_exception("*.corp.example:8443");
+  EXPECT_TRUE(is_allowed_host(rules, "a.corp.example", "8443"));
+  EXPECT_TRUE(is_allowed_host(rules, "a.b.CORP.example", "8443"));
+  EXPECT_FALSE(is_allowed_host(rules, "a.corp.example", "443"));
+  EXPECT_FALSE(is_allowed_host(rules, "corp.example", "8443"));
+  EXPECT_FALSE(is_allowed_host(rules, "evilcorp.example", "8443"));
+}
+
+TEST(AddressRules, RefuseExceptionsThatMeanNothing) {
+  for (const char* entry : {"", "*", "*.", "a/8", "10.0.0.0/33", "10.0.0.0/x", "host:0", "host:x",
+                            "[::1", "[::1]80", "::1/129", "a b", "https://host", "*.*.example"}) {
+    AddressRules rules;
+    EXPECT_TRUE(absl::IsInvalidArgument(add_exception(rules, entry))) << entry;
   }
 }
 

@@ -1,7 +1,6 @@
-// GET /account and GET /webhooks/default/secret.
+// GET /account.
 #include "control-plane/api/resources.h"
 #include "control-plane/http/json_codec.h"
-#include "control-plane/http/json_writer.h"
 
 namespace mimeo::control {
 
@@ -20,11 +19,5 @@ http::Response empty_response(int status) {
 }
 
 Answer get_account(Api&, Call& call) { co_return json_response(200, account_json(call.account())); }
-
-Answer get_webhook_secret(Api&, Call& call) {
-  JsonWriter json;
-  json.begin_object().key("key").string(call.account().webhook_secret).end_object();
-  co_return json_response(200, json.take());
-}
 
 }  // namespace mimeo::control

@@ -21,6 +21,7 @@
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
+#include "common/store/webhook_log.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/api/transfer_limit.h"
 #include "control-plane/event_hub.h"
@@ -32,6 +33,8 @@
 #include "control-plane/scheduler_client.h"
 
 namespace mimeo::control {
+
+class WebhookSender;
 
 enum class WebhookSchemes : std::uint8_t { kHttpsOnly, kHttpToo };
 
@@ -66,6 +69,8 @@ struct ApiParts {
   Random& random;
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
+  store::WebhookLogStore& webhook_log;
+  WebhookSender& webhooks;
   Authenticator& authenticator;               // Told of changes to who may do what.
   store::TrainingStore* trainings = nullptr;  // Null = trainings are refused: there is no registry.
 };

@@ -20,8 +20,6 @@ namespace {
 constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestField = 64 * 1024;
 constexpr std::size_t kLongestName = 255;
-constexpr std::size_t kLongestMetadata = 64 * 1024;  // All of its fields together.
-constexpr std::size_t kDeepestMetadata = 16;
 
 // Collects the parts of one upload; the content goes to the blob store as it comes. Used on pool
 // threads, one call at a time.

@@ -5,13 +5,12 @@
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/json_text.h"
 #include "control-plane/strings.h"
+#include "control-plane/webhook_url.h"
 
 namespace mimeo::control {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kLongestWebhook = 4096;
 
 std::string_view type_name(const json& value) {
   return value.is_number_integer() ? "integer" : value.type_name();
@@ -84,16 +83,11 @@ class RequestParser {
   }
 
   void check_url(std::string_view field, std::string_view url, WebhookSchemes schemes) {
-    const bool is_https = starts_with_ignoring_case(url, "https://");
-    const bool is_http = starts_with_ignoring_case(url, "http://");
-    std::string_view host = url.substr(std::min(url.size(), url.find("//") + 2));
-    host = host.substr(0, host.find_first_of("/?#"));
-    const bool is_plain = std::all_of(url.begin(), url.end(), [](char c) {
-      return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '\\';
-    });
-    if ((!is_https && !is_http) || host.empty() || !is_plain || url.size() > kLongestWebhook) {
-      add("format", field, "Does not match format 'uri'");
-    } else if (!is_https && schemes == WebhookSchemes::kHttpsOnly) {
+    const Result<WebhookUrl> parsed = parse_webhook_url(url);
+    if (!parsed.ok()) {
+      const std::string reason(parsed.status().message());
+      add("format", field, concat("Does not match format 'uri': ", reason));
+    } else if (!parsed->is_https && schemes == WebhookSchemes::kHttpsOnly) {
       add("format", field, "Must be an https URL");
     }
   }

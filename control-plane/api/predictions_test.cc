@@ -114,7 +114,13 @@ TEST_F(PredictionsApi, WrongTypesInTheBodyAreNamed) {
             "invalid_type|version|Invalid type. Expected: string, given: integer;");
   body = valid_body();
   body["webhook"] = "not a url";
-  EXPECT_EQ(problem_of(body), "format|webhook|Does not match format 'uri';");
+  EXPECT_EQ(problem_of(body),
+            "format|webhook|Does not match format 'uri': blanks, control characters and "
+            "backslashes must be encoded;");
+  body["webhook"] = "https://hook.example:port/";
+  EXPECT_EQ(problem_of(body),
+            "format|webhook|Does not match format 'uri': the port is not a number from 1 to "
+            "65535;");
   body["webhook"] = "https://hook.example";
   body["webhook_events_filter"] = {"start", "never"};
   EXPECT_EQ(problem_of(body),

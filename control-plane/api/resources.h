@@ -17,7 +17,14 @@ using ExchangeAnswer = boost::asio::awaitable<Result<std::optional<http::Respons
 
 // accounts.cc
 Answer get_account(Api& api, Call& call);
+
+// webhooks.cc
+Answer list_webhook_deliveries(Api& api, Call& call);
+Answer get_webhook_delivery(Api& api, Call& call);
+Answer redeliver_webhook(Api& api, Call& call);
+Answer test_webhook(Api& api, Call& call);
 Answer get_webhook_secret(Api& api, Call& call);
+Answer rotate_webhook_secret(Api& api, Call& call);
 
 // description.cc
 Answer get_openapi(Api& api, Call& call);

@@ -76,6 +76,13 @@ std::optional<std::uint8_t> webhook_event_bit(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view webhook_event_name(std::uint8_t wanted) {
+  for (const auto& [name, bit] : kEventNames) {
+    if (bit == wanted) return name;
+  }
+  return "";
+}
+
 std::string prediction_json(const store::PredictionView& view, const Urls& urls) {
   JsonWriter json;
   json.reserve(1024 + view.input.size() + view.output.size() + view.logs.size());

@@ -34,5 +34,7 @@ inline constexpr std::uint8_t kWebhookLogs = 4;
 inline constexpr std::uint8_t kWebhookCompleted = 8;
 inline constexpr std::uint8_t kWebhookDefault = kWebhookOutput | kWebhookCompleted;
 [[nodiscard]] std::optional<std::uint8_t> webhook_event_bit(std::string_view name);
+// The reverse, for one bit.
+[[nodiscard]] std::string_view webhook_event_name(std::uint8_t bit);
 
 }  // namespace mimeo::control

@@ -96,6 +96,11 @@ std::vector<Route> api_routes(Api& api) {
     {"GET",    "/collections/{slug}",                        call(get_collection), kToken, kOther, kBody, kOff, kSeeModels, ""},
     {"GET",    "/search",                                    call(search), kAnybody, kOther, kBody, kOff, kSeeModels, ""},
     {"GET",    "/webhooks/default/secret",                   call(get_webhook_secret), kToken, kOther, kBody, kOff, kSecrets, ""},
+    {"POST",   "/webhooks/default/secret/rotate",            call(rotate_webhook_secret), kToken, kOther, kBody, kOff, kManage, "webhook_secret.rotate"},
+    {"GET",    "/webhooks/deliveries",                       call(list_webhook_deliveries), kToken, kOther, kBody, kOff, kSeeRuns, ""},
+    {"GET",    "/webhooks/deliveries/{id}",                  call(get_webhook_delivery), kToken, kOther, kBody, kOff, kSeeRuns, ""},
+    {"POST",   "/webhooks/deliveries/{id}/redeliver",        call(redeliver_webhook), kToken, kOther, kBody, kOff, kRun, "webhook.redeliver"},
+    {"POST",   "/webhooks/test",                             call(test_webhook), kToken, kOther, kBody, kOff, kRun, ""},
 
     // A stream token is longer than any id of a file.
     {"GET",    "/streams/{token:53}",                        exchange(stream_prediction), kLinkOnly, kNone, kBody, kOpen, kAnyToken, ""},

@@ -35,6 +35,7 @@ struct ServiceStores {
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
+  store::WebhookLogStore& webhook_log;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
   store::AccountsStore& accounts;
@@ -119,7 +120,8 @@ class ServiceFixture : public testing::Test {
                        .maintenance = stores_.maintenance,
                        .blobs = blobs_,
                        .accounts = stores_.accounts,
-                       .retention = stores_.retention};
+                       .retention = stores_.retention,
+                       .webhook_log = stores_.webhook_log};
     auto service = std::make_unique<Service>(std::move(parts), config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

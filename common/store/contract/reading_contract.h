@@ -1,5 +1,4 @@
-// Contract of what is read of predictions: views, lists, scans, usage, the webhook outbox, and
-// housekeeping.
+// Contract of what is read of predictions: views, lists, scans, usage, and housekeeping.
 
 #pragma once
 
@@ -23,11 +22,6 @@ class ReadingContract : public StoreContract {
     filter.account = account_.id;
     filter.limit = limit;
     return filter;
-  }
-  std::vector<WebhookDelivery> claim(std::chrono::milliseconds lease) {
-    const auto due = outbox().claim_due(100, lease);
-    EXPECT_TRUE(due.ok()) << due.status();
-    return *due;
   }
 };
 
@@ -245,75 +239,6 @@ TEST_P(ReadingContract, UsageOfABatchIsSummedUp) {
   for (const UsageRow& row : *rows) count += row.predictions;
   EXPECT_EQ(count, 40);
   EXPECT_EQ(catalog().get_model_by_id(model_.id)->run_count, 40);
-}
-
-// --- outbox ---
-
-TEST_P(ReadingContract, WebhooksAreOwedForWhatWasAskedFor) {
-  NewPrediction p = new_prediction();
-  p.grant = grant();
-  p.webhook = "https://example.com";
-  p.webhook_events = 1 | 8;
-  create(p);
-  start(p.id, 1);
-  finish(finish_of(p.id, 1));
-  NewPrediction only_completed = p;
-  only_completed.id = ids_.next();
-  only_completed.webhook_events = 8;
-  create(only_completed);
-  start(only_completed.id, 1);
-  const PredictionId without_webhook = create_assigned();
-  finish(finish_of(without_webhook, 1));
-
-  const auto due = claim(std::chrono::minutes{1});
-  ASSERT_EQ(due.size(), 2u);
-  EXPECT_EQ(due[0].prediction, p.id);
-  EXPECT_EQ(due[0].event, WebhookEvent::kStart);
-  EXPECT_EQ(due[0].tries, 0u);
-  EXPECT_EQ(due[1].prediction, p.id);
-  EXPECT_EQ(due[1].event, WebhookEvent::kCompleted);
-  EXPECT_TRUE(claim(std::chrono::minutes{1}).empty()) << "claimed by somebody";
-}
-
-TEST_P(ReadingContract, CancelOwesAWebhookToo) {
-  NewPrediction p = new_prediction();
-  p.webhook = "https://example.com";
-  p.webhook_events = 8;
-  create(p);
-  ASSERT_TRUE(predictions().cancel(p.id, 0, later()).ok());
-  EXPECT_EQ(claim(std::chrono::minutes{1}).size(), 1u);
-}
-
-TEST_P(ReadingContract, ARetryStartsQuietly) {
-  NewPrediction p = new_prediction();
-  p.grant = grant();
-  p.webhook = "https://example.com";
-  p.webhook_events = 1;
-  create(p);
-  start(p.id, 1);
-  requeue(p.id, 1, 1);
-  assign(assignment(p.id, 1));
-  start(p.id, 2);
-  EXPECT_EQ(claim(std::chrono::minutes{1}).size(), 1u);
-}
-
-TEST_P(ReadingContract, ADeliveryComesBackUntilItIsRemoved) {
-  NewPrediction p = new_prediction();
-  p.webhook = "https://example.com";
-  p.webhook_events = 8;
-  create(p);
-  finish(finish_of(p.id, std::nullopt));
-  const auto first = claim(std::chrono::milliseconds{0});
-  ASSERT_EQ(first.size(), 1u);
-  const auto again = claim(std::chrono::minutes{1});
-  ASSERT_EQ(again.size(), 1u) << "the lease of the first claim was over at once";
-  EXPECT_EQ(again[0].id, first[0].id);
-  EXPECT_EQ(again[0].tries, 1u);
-  ASSERT_TRUE(outbox().put_off_delivery(first[0].id, std::chrono::milliseconds{0}).ok());
-  EXPECT_EQ(claim(std::chrono::milliseconds{0}).size(), 1u);
-  const std::vector<std::int64_t> ids = {first[0].id, first[0].id + 1000};
-  ASSERT_TRUE(outbox().remove_deliveries(ids).ok());
-  EXPECT_TRUE(claim(std::chrono::milliseconds{0}).empty());
 }
 
 // --- housekeeping ---

@@ -28,6 +28,7 @@ class StoreUnderTest {
   virtual CatalogStore& catalog() = 0;
   virtual FleetStore& fleet() = 0;
   virtual OutboxStore& outbox() = 0;
+  virtual WebhookLogStore& webhooks() = 0;
   virtual MaintenanceStore& maintenance() = 0;
 };
 
@@ -64,6 +65,7 @@ class StoreContract : public testing::TestWithParam<StoreKind> {
   CatalogStore& catalog() { return under_test_->catalog(); }
   FleetStore& fleet() { return under_test_->fleet(); }
   OutboxStore& outbox() { return under_test_->outbox(); }
+  WebhookLogStore& webhooks() { return under_test_->webhooks(); }
   MaintenanceStore& maintenance() { return under_test_->maintenance(); }
 
   Account make_account(const std::string& username) {

@@ -1,4 +1,4 @@
-// The PredictionStore, OutboxStore and MaintenanceStore parts of MemoryStore.
+// The PredictionStore and MaintenanceStore parts of MemoryStore.
 
 #include <algorithm>
 
@@ -130,8 +130,10 @@ Result<std::vector<Assigned>> MemoryStore::assign(const Fence& fence,
 
 void MemoryStore::add_delivery(PredictionId id, WebhookEvent event) {
   OutboxRecord record;
-  record.delivery = {
-      .id = ++last_id_, .prediction = id, .event = event, .created_at = clock_.now()};
+  record.delivery.id = ++last_id_;
+  record.delivery.prediction = id;
+  record.delivery.event = event;
+  record.delivery.created_at = clock_.now();
   record.due_at = clock_.now();
   outbox_.emplace(last_id_, record);
 }
@@ -412,40 +414,6 @@ Result<std::vector<UsageRow>> MemoryStore::list_usage(AccountId account, WallTim
   return rows;
 }
 
-Result<std::vector<WebhookDelivery>> MemoryStore::claim_due(std::size_t limit,
-                                                            std::chrono::milliseconds lease) {
-  const std::scoped_lock lock(mutex_);
-  const WallTime now = clock_.now();
-  std::vector<OutboxRecord*> due;
-  for (auto& [id, record] : outbox_) {
-    if (record.due_at <= now) due.push_back(&record);
-  }
-  std::stable_sort(due.begin(), due.end(),
-                   [](const auto* a, const auto* b) { return a->due_at < b->due_at; });
-  if (due.size() > limit) due.resize(limit);
-  std::vector<WebhookDelivery> claimed;
-  for (OutboxRecord* record : due) {
-    claimed.push_back(record->delivery);
-    ++record->delivery.tries;
-    record->due_at = now + lease;
-  }
-  return claimed;
-}
-
-Status MemoryStore::remove_deliveries(std::span<const std::int64_t> ids) {
-  const std::scoped_lock lock(mutex_);
-  for (const std::int64_t id : ids) outbox_.erase(id);
-  return absl::OkStatus();
-}
-
-Status MemoryStore::put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) {
-  const std::scoped_lock lock(mutex_);
-  if (const auto found = outbox_.find(id); found != outbox_.end()) {
-    found->second.due_at = clock_.now() + delay;
-  }
-  return absl::OkStatus();
-}
-
 Status MemoryStore::make_partitions(WallTime, std::chrono::hours) { return absl::OkStatus(); }
 
 Status MemoryStore::ping() { return absl::OkStatus(); }
@@ -462,7 +430,12 @@ Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& ke
       ++it;
       continue;
     }
-    if (created < now - keep.content && without_content_.insert(id).second) ++dropped;
+    if (created < now - keep.content && without_content_.insert(id).second) {
+      for (auto& [name, webhook] : webhooks_) {
+        if (webhook.delivery.prediction == id) webhook.attempts.clear();
+      }
+      ++dropped;
+    }
     if (created < now - keep.records) {
       results_.erase(id);
       without_content_.erase(id);

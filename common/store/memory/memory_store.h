@@ -27,6 +27,7 @@ class MemoryStore final : public PredictionStore,
                           public FleetStore,
                           public OutboxStore,
                           public TrainingStore,
+                          public WebhookLogStore,
                           public MaintenanceStore {
  public:
   // `clock` must outlive the store.
@@ -143,10 +144,23 @@ class MemoryStore final : public PredictionStore,
                                                          std::size_t limit) override;
 
   // OutboxStore
-  Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit,
-                                                 std::chrono::milliseconds lease) override;
-  Status remove_deliveries(std::span<const std::int64_t> ids) override;
-  Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+  Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit, std::chrono::milliseconds lease,
+                                                 ReplicaId sender) override;
+  Status settle(std::span<const WebhookSettlement> batch) override;
+  Result<std::vector<WebhookHold>> hold_predictions(std::span<const PredictionId> ids,
+                                                    ReplicaId sender,
+                                                    std::chrono::milliseconds lease) override;
+  Status release_holds(ReplicaId sender) override;
+
+  // WebhookLogStore
+  Result<std::vector<LoggedWebhook>> list_webhooks(const WebhookFilter& filter) override;
+  Result<LoggedWebhook> get_webhook(std::string_view id, AccountId account) override;
+  Result<std::vector<WebhookAttempt>> list_webhook_attempts(std::string_view id) override;
+  Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) override;
+  Status remove_webhook_content(std::span<const PredictionId> predictions) override;
+  Result<std::int64_t> sweep_webhooks(WallTime before, std::size_t per_account) override;
+  Result<WebhookSecrets> get_webhook_secrets(AccountId account, WallTime now) override;
+  Status rotate_webhook_secret(AccountId account, std::string_view secret, WallTime until) override;
 
   // TrainingStore
   Result<Target> ensure_training_pool(VersionId version, std::string_view sku,
@@ -188,6 +202,14 @@ class MemoryStore final : public PredictionStore,
     WebhookDelivery delivery;
     WallTime due_at;
   };
+  struct WebhookRecord {
+    LoggedWebhook delivery;
+    std::vector<WebhookAttempt> attempts;
+  };
+  struct HoldRecord {
+    ReplicaId sender;
+    WallTime until;
+  };
   using UsageKey = std::tuple<WallTime, std::string, AccountId, bool>;
 
   // All of these with mutex_ held.
@@ -198,6 +220,8 @@ class MemoryStore final : public PredictionStore,
   [[nodiscard]] FinishOutcome why_not_finished(const Finish& item) const;
   void count_usage(const Active& active, const Finish& item);
   void add_delivery(PredictionId id, WebhookEvent event);
+  [[nodiscard]] bool may_claim(const OutboxRecord& record, ReplicaId sender) const;
+  void log_webhook(const WebhookSettlement& item);
   [[nodiscard]] PredictionView view_of(const NewPrediction& prediction) const;
   [[nodiscard]] bool matches(const PredictionFilter& filter, const NewPrediction& p) const;
   [[nodiscard]] Model shown(const ModelRecord& record) const;
@@ -235,6 +259,9 @@ class MemoryStore final : public PredictionStore,
   std::map<UsageKey, UsageRow> usage_;
   std::unordered_map<ModelId, std::int64_t> run_counts_;
   std::map<std::int64_t, OutboxRecord> outbox_;
+  std::map<PredictionId, HoldRecord> webhook_holds_;
+  std::map<std::string, WebhookRecord, std::less<>> webhooks_;
+  std::map<AccountId, std::pair<std::string, WallTime>> replaced_secrets_;  // Until when.
   std::int64_t last_id_ = 0;
   std::int64_t last_config_seq_ = 0;
   std::map<AccountId, Account> accounts_;

@@ -24,6 +24,7 @@ inline constexpr PartitionedTable kPartitionedTables[] = {
     {"results", std::chrono::hours{24}, true},
     {"payloads", std::chrono::hours{6}, true},
     {"idempotency", std::chrono::hours{24}, false},
+    {"webhook_attempts", std::chrono::hours{6}, true},
 };
 
 // One dated partition: [from, to).

@@ -26,6 +26,7 @@ class PostgresUnderTest final : public StoreUnderTest {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
 
  private:
@@ -55,6 +56,44 @@ TEST_P(PostgresBehaviour, ResultsAreNeverUpdatedOrDeleted) {
   EXPECT_EQ(finish(finish_of(id, 1, PredictionStatus::kFailed)), FinishOutcome::kSuperseded);
   EXPECT_EQ(predictions().cancel(id, 0, later())->outcome, CancelOutcome::kTerminal);
   EXPECT_EQ(view(id).status, PredictionStatus::kSucceeded);
+}
+
+TEST_P(PostgresBehaviour, AWebhookIsOwedByTheTransactionThatItTellsOf) {
+  NewPrediction p = new_prediction();
+  p.grant = grant();
+  p.webhook = "https://example.com";
+  p.webhook_events = 9;
+  create(p);
+  start(p.id, 1);
+  EXPECT_EQ(
+      sql("SELECT count(*) FROM webhook_outbox AS o JOIN active AS a ON a.id = o.prediction_id "
+          "WHERE o.event = 1 AND o.xmin = a.xmin")[0][0]
+          .as<int>(),
+      1);
+  finish(finish_of(p.id, 1));
+  EXPECT_EQ(
+      sql("SELECT count(*) FROM webhook_outbox AS o JOIN results AS r ON r.id = o.prediction_id "
+          "WHERE o.event = 8 AND o.xmin = r.xmin")[0][0]
+          .as<int>(),
+      1);
+}
+
+TEST_P(PostgresBehaviour, NothingEndsWhoseWebhookCannotBeOwed) {
+  NewPrediction p = new_prediction();
+  p.grant = grant();
+  p.webhook = "https://example.com";
+  p.webhook_events = 8;
+  create(p);
+  sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN RAISE EXCEPTION 'outbox full'; END $$;"
+      "CREATE TRIGGER refuse BEFORE INSERT ON webhook_outbox FOR EACH ROW "
+      "EXECUTE FUNCTION refuse()");
+  const Finish ended = finish_of(p.id, 1);
+  EXPECT_FALSE(predictions().finish({&ended, 1}).ok());
+  EXPECT_FALSE(is_terminal(view(p.id).status));
+  sql("DROP TRIGGER refuse ON webhook_outbox");
+  EXPECT_EQ(finish(ended), FinishOutcome::kCommitted);
+  EXPECT_EQ(outbox().claim_due(10, std::chrono::minutes{1}, ids_.next())->size(), 1u);
 }
 
 TEST_P(PostgresBehaviour, ARestartOfTheServerCostsOneError) {

@@ -53,18 +53,22 @@ void make_partition(Connection& connection, const PartitionedTable& table, const
 }
 
 constexpr std::int64_t kOutputsPerStep = 1'000;
-// Of a partition of payloads before it is dropped because it is empty: until then retention has
-// emptied nearly all of them, row by row.
+// Of a partition of payloads or of what webhooks contained, before it is dropped because it is
+// empty: until then retention has emptied nearly all of them, row by row.
 constexpr std::chrono::hours kEmptyAfter{48};
 
 bool is_content(const PartitionedTable& table) {
   return std::string_view(table.name) == "payloads";
 }
 
+bool is_webhook_content(const PartitionedTable& table) {
+  return std::string_view(table.name) == "webhook_attempts";
+}
+
 // How long rows of this table are kept.
 std::chrono::hours kept(const PartitionedTable& table, const Retention& keep) {
   if (!table.is_by_id) return std::chrono::hours{48};  // Idempotency keys: the day and the next.
-  return is_content(table) ? keep.content : keep.records;
+  return is_content(table) || is_webhook_content(table) ? keep.content : keep.records;
 }
 
 bool is_due(const PartitionedTable& table, const Partition& p, WallTime now,
@@ -156,7 +160,8 @@ Result<std::int32_t> PostgresStore::drop_expired(WallTime now, const Retention& 
         const auto p = parse_partition(table, name);
         if (!p.has_value()) continue;
         const bool is_old = is_due(table, *p, now, keep);
-        if (!is_old && !(is_content(table) && p->to <= now - kEmptyAfter)) continue;
+        const bool is_emptied = is_content(table) || is_webhook_content(table);
+        if (!is_old && !(is_emptied && p->to <= now - kEmptyAfter)) continue;
         const Reason reason = is_old ? Reason::kAge : Reason::kEmptiness;
         if (!drop_partition(connection, table, *p, reason)) continue;
         ++dropped;

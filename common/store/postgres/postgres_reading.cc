@@ -1,4 +1,4 @@
-// The part of PostgresStore that reads predictions, usage and the outbox.
+// The part of PostgresStore that reads predictions and usage.
 
 #include <absl/strings/str_cat.h>
 
@@ -243,41 +243,6 @@ Result<std::vector<UsageRow>> PostgresStore::list_usage(AccountId account, WallT
       usage.push_back(std::move(entry));
     }
     return usage;
-  });
-}
-
-Result<std::vector<WebhookDelivery>> PostgresStore::claim_due(std::size_t limit,
-                                                              std::chrono::milliseconds lease) {
-  using Answer = Result<std::vector<WebhookDelivery>>;
-  return pool_->with("claiming webhooks", [&](Connection& connection) -> Answer {
-    std::vector<WebhookDelivery> claimed;
-    for (const pqxx::row& row : connection.run(kClaimDue, limit, sql_interval(lease))) {
-      RowReader reader(row);
-      WebhookDelivery delivery;
-      delivery.id = reader.integer();
-      delivery.prediction = reader.uuid();
-      delivery.event = reader.integer_as<WebhookEvent>();
-      delivery.tries = reader.integer_as<std::uint32_t>();
-      delivery.created_at = reader.time();
-      claimed.push_back(delivery);
-    }
-    return claimed;
-  });
-}
-
-Status PostgresStore::remove_deliveries(std::span<const std::int64_t> ids) {
-  return pool_->with("removing webhooks", [&](Connection& connection) -> Status {
-    SqlArray array;
-    for (const std::int64_t id : ids) array.add(id);
-    connection.run(kRemoveDeliveries, array.take());
-    return absl::OkStatus();
-  });
-}
-
-Status PostgresStore::put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) {
-  return pool_->with("putting off a webhook", [&](Connection& connection) -> Status {
-    connection.run(kPutOffDelivery, id, sql_interval(delay));
-    return absl::OkStatus();
   });
 }
 

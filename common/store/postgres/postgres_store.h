@@ -32,6 +32,7 @@ class PostgresStore final : public PredictionStore,
                             public FilesStore,
                             public OutboxStore,
                             public TrainingStore,
+                            public WebhookLogStore,
                             public MaintenanceStore,
                             public RetentionStore {
  public:
@@ -155,10 +156,23 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<std::string>> find_unknown_blobs(std::span<const std::string> keys) override;
 
   // OutboxStore
-  Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit,
-                                                 std::chrono::milliseconds lease) override;
-  Status remove_deliveries(std::span<const std::int64_t> ids) override;
-  Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+  Result<std::vector<WebhookDelivery>> claim_due(std::size_t limit, std::chrono::milliseconds lease,
+                                                 ReplicaId sender) override;
+  Status settle(std::span<const WebhookSettlement> batch) override;
+  Result<std::vector<WebhookHold>> hold_predictions(std::span<const PredictionId> ids,
+                                                    ReplicaId sender,
+                                                    std::chrono::milliseconds lease) override;
+  Status release_holds(ReplicaId sender) override;
+
+  // WebhookLogStore
+  Result<std::vector<LoggedWebhook>> list_webhooks(const WebhookFilter& filter) override;
+  Result<LoggedWebhook> get_webhook(std::string_view id, AccountId account) override;
+  Result<std::vector<WebhookAttempt>> list_webhook_attempts(std::string_view id) override;
+  Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) override;
+  Status remove_webhook_content(std::span<const PredictionId> predictions) override;
+  Result<std::int64_t> sweep_webhooks(WallTime before, std::size_t per_account) override;
+  Result<WebhookSecrets> get_webhook_secrets(AccountId account, WallTime now) override;
+  Status rotate_webhook_secret(AccountId account, std::string_view secret, WallTime until) override;
 
   // TrainingStore
   Result<Target> ensure_training_pool(VersionId version, std::string_view sku,

@@ -1,4 +1,4 @@
-// Statements that read predictions, and those of usage_hour and webhook_outbox.
+// Statements that read predictions, and those of usage_hour.
 
 #pragma once
 
@@ -58,23 +58,5 @@ SELECT account_id, hour, sku, is_training, sum(billed_ms), sum(n)
 FROM usage_hour
 WHERE ($1::bigint = 0 OR account_id = $1) AND hour >= $2::timestamptz AND hour < $3::timestamptz
 GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 1, 4)sql"};
-
-// $1 the limit, $2 the lease. Claims by SKIP LOCKED: few rows, deleted when delivered.
-inline constexpr Statement kClaimDue{"outbox_claim", R"sql(
-WITH due AS (
-  SELECT id, due_at AS was_due FROM webhook_outbox WHERE due_at <= clock_timestamp()
-  ORDER BY due_at, id LIMIT $1::bigint FOR UPDATE SKIP LOCKED
-), claimed AS (
-  UPDATE webhook_outbox AS w SET due_at = clock_timestamp() + $2::interval, tries = w.tries + 1
-  FROM due WHERE w.id = due.id
-  RETURNING w.id, w.prediction_id, w.event, w.tries - 1 AS tries, w.created_at, due.was_due
-)
-SELECT id, prediction_id, event, tries, created_at FROM claimed ORDER BY was_due, id)sql"};
-
-inline constexpr Statement kRemoveDeliveries{"outbox_remove", R"sql(
-DELETE FROM webhook_outbox WHERE id = ANY($1::bigint[]))sql"};
-
-inline constexpr Statement kPutOffDelivery{"outbox_put_off", R"sql(
-UPDATE webhook_outbox SET due_at = clock_timestamp() + $2::interval WHERE id = $1::bigint)sql"};
 
 }  // namespace mimeo::store

@@ -92,30 +92,63 @@ void SingleCreate(benchmark::State& state) {
 }
 BENCHMARK(SingleCreate)->UseRealTime()->Unit(benchmark::kMicrosecond);
 
+enum class Owing : std::uint8_t { kNothing, kWebhook };
+
+void live(World& world, std::size_t batch, Owing owing) {
+  std::vector<NewPrediction> created;
+  std::vector<Assignment> assigned;
+  std::vector<Finish> finished;
+  for (std::size_t i = 0; i < batch; ++i) {
+    created.push_back(world.new_prediction());
+    if (owing == Owing::kWebhook) {
+      created.back().webhook = "https://receiver.example/hook";
+      created.back().webhook_events = 8;
+    }
+    const PredictionId id = created.back().id;
+    assigned.push_back({id, 0, world.instance, world.worker, 1, world.version, 0});
+    Finish f;
+    f.id = id;
+    f.attempt = 1;
+    f.status = PredictionStatus::kSucceeded;
+    f.started_at = f.completed_at = world.clock.now();
+    f.output = R"("hello world, this is what came out")";
+    f.logs = "one line of logs\n";
+    finished.push_back(std::move(f));
+  }
+  World::check(world.store.create(created).status());
+  World::check(world.store.assign(world.fence, assigned).status());
+  World::check(world.store.finish(finished).status());
+}
+
+// Claims and settles up to `batch` webhooks, as delivered at the first attempt.
+void deliver(World& world, std::size_t batch) {
+  const auto due = world.store.claim_due(batch, std::chrono::minutes{1}, world.worker);
+  World::check(due.status());
+  std::vector<WebhookSettlement> settled;
+  for (const WebhookDelivery& one : *due) {
+    WebhookSettlement item;
+    item.outbox_id = one.id;
+    item.delivery.emplace();
+    item.delivery->id = "msg_" + one.prediction.str();
+    item.delivery->account = one.account;
+    item.delivery->prediction = one.prediction;
+    item.delivery->url = one.url;
+    item.delivery->state = DeliveryState::kDelivered;
+    item.attempt.at = world.clock.now();
+    item.attempt.request_headers = R"({"Content-Type":"application/json","webhook-id":"msg_x"})";
+    item.attempt.request_body = std::string(2000, 'x');
+    item.attempt.request_bytes = 2000;
+    item.attempt.response_status = 204;
+    item.attempt.response_headers = R"({"Server":"receiver"})";
+    settled.push_back(std::move(item));
+  }
+  World::check(world.store.settle(settled));
+}
+
 void Lives(benchmark::State& state) {
   World& world = World::shared();
   const auto batch = static_cast<std::size_t>(state.range(0));
-  for (auto _ : state) {
-    std::vector<NewPrediction> created;
-    std::vector<Assignment> assigned;
-    std::vector<Finish> finished;
-    for (std::size_t i = 0; i < batch; ++i) {
-      created.push_back(world.new_prediction());
-      const PredictionId id = created.back().id;
-      assigned.push_back({id, 0, world.instance, world.worker, 1, world.version, 0});
-      Finish f;
-      f.id = id;
-      f.attempt = 1;
-      f.status = PredictionStatus::kSucceeded;
-      f.started_at = f.completed_at = world.clock.now();
-      f.output = R"("hello world, this is what came out")";
-      f.logs = "one line of logs\n";
-      finished.push_back(std::move(f));
-    }
-    World::check(world.store.create(created).status());
-    World::check(world.store.assign(world.fence, assigned).status());
-    World::check(world.store.finish(finished).status());
-  }
+  for (auto _ : state) live(world, batch, Owing::kNothing);
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
 }
 BENCHMARK(Lives)->Arg(1)->Arg(8)->Arg(32)->Arg(128)->Arg(256)->UseRealTime()->Unit(
@@ -184,6 +217,39 @@ void RemoveData(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
 }
 BENCHMARK(RemoveData)->Arg(200)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+// The same of predictions with a webhook; delivering it is not measured.
+void LivesOwingWebhooks(benchmark::State& state) {
+  World& world = World::shared();
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    live(world, batch, Owing::kWebhook);
+    state.PauseTiming();
+    deliver(world, batch);
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK(LivesOwingWebhooks)
+    ->Arg(1)
+    ->Arg(32)
+    ->Arg(128)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+
+// What claiming, settling and logging a delivery costs beside them.
+void Webhooks(benchmark::State& state) {
+  World& world = World::shared();
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    state.PauseTiming();
+    live(world, batch, Owing::kWebhook);
+    state.ResumeTiming();
+    deliver(world, batch);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK(Webhooks)->Arg(1)->Arg(32)->Arg(128)->UseRealTime()->Unit(benchmark::kMicrosecond);
 
 void Get(benchmark::State& state) {
   World& world = World::shared();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,8 +24,10 @@
 #include "common/store/memory/memory_retention.h"
 #include "control-plane/api/api.h"
 #include "control-plane/api/testing/response_checker.h"
+#include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
+#include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
 
@@ -76,6 +79,7 @@ class ApiTest : public CoreTest {
 
   ~ApiTest() override {
     loop_.run(server_->stop(std::chrono::seconds(5)));
+    loop_.run(stop_webhooks(webhooks_.get()));
     plane_->tasks.cancel();
     api_->tasks.cancel();
     loop_.drive([this] { return plane_->tasks.size() == 0 && api_->tasks.size() == 0; });
@@ -89,6 +93,7 @@ class ApiTest : public CoreTest {
     server_.reset();
     settings_.external_url = "https://mimeo.example";
     authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
+    if (!webhooks_) webhooks_ = make_sender();
     ApiParts parts{.catalog = store_,
                    .predictions = store_,
                    .files = files_,
@@ -101,6 +106,8 @@ class ApiTest : public CoreTest {
                    .random = random_,
                    .accounts = store_,
                    .retention = retention_,
+                   .webhook_log = store_,
+                   .webhooks = *webhooks_,
                    .authenticator = *authenticator_,
                    .trainings = has_registry_ ? &store_ : nullptr};
     api_ = std::make_unique<Api>(loop_.executor(), std::move(parts), settings_);
@@ -114,6 +121,30 @@ class ApiTest : public CoreTest {
         loop_.executor(), http::ServerOptions{},
         [this](http::Exchange& exchange) { return middleware_->serve(exchange); });
     ASSERT_EQ(server_->start(), absl::OkStatus());
+  }
+
+  std::unique_ptr<WebhookSender> make_sender() {
+    WebhookParts parts{
+        store_,
+        store_,
+        *plane_->intake,
+        *plane_->hub,
+        plane_->committer,
+        plane_->watch,
+        plane_->recent,
+        plane_->reads,
+        pool_,
+        clock_,
+        random_,
+        plane_->metrics,
+        ids_.next(),
+        [this](const store::PredictionView& view) { return prediction_json(view, api_->urls); },
+        [this](const http::OutboundRequest& request) { return receive_(request); }};
+    return make_webhook_sender(loop_.executor(), std::move(parts));
+  }
+  static boost::asio::awaitable<bool> stop_webhooks(WebhookSender* sender) {
+    co_await sender->stop();
+    co_return true;
   }
 
   void add_hardware() {
@@ -246,6 +277,13 @@ class ApiTest : public CoreTest {
   store::MemoryRetention retention_{store_, files_};
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
+  // What receives webhooks, on a thread of pool_; a test starts the sender if it wants any but
+  // tests of its own.
+  std::function<Result<http::Response>(const http::OutboundRequest&)> receive_ =
+      [](const http::OutboundRequest&) -> Result<http::Response> {
+    return absl::UnavailableError("nobody listens");
+  };
+  std::unique_ptr<WebhookSender> webhooks_;
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Router> router_;

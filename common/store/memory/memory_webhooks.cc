@@ -1,0 +1,239 @@
+// The OutboxStore and WebhookLogStore parts of MemoryStore.
+
+#include <algorithm>
+
+#include "common/store/memory/memory_store.h"
+#include "common/store/text.h"
+
+namespace mimeo::store {
+namespace {
+
+Status no_such_webhook() { return absl::NotFoundError("no such webhook"); }
+
+}  // namespace
+
+bool MemoryStore::may_claim(const OutboxRecord& record, ReplicaId sender) const {
+  const WebhookDelivery& delivery = record.delivery;
+  if (record.due_at > clock_.now()) return false;
+  if (!delivery.redelivery_of.empty()) return true;
+  const bool is_behind = std::any_of(outbox_.begin(), outbox_.end(), [&](const auto& entry) {
+    const WebhookDelivery& other = entry.second.delivery;
+    return other.prediction == delivery.prediction && other.id < delivery.id &&
+           other.redelivery_of.empty();
+  });
+  const auto hold = webhook_holds_.find(delivery.prediction);
+  const bool is_held = hold != webhook_holds_.end() && hold->second.sender != sender &&
+                       hold->second.until > clock_.now();
+  return !is_behind && !is_held;
+}
+
+Result<std::vector<WebhookDelivery>> MemoryStore::claim_due(std::size_t limit,
+                                                            std::chrono::milliseconds lease,
+                                                            ReplicaId sender) {
+  const std::scoped_lock lock(mutex_);
+  std::vector<OutboxRecord*> due;
+  for (auto& [id, record] : outbox_) {
+    if (may_claim(record, sender)) due.push_back(&record);
+  }
+  std::stable_sort(due.begin(), due.end(),
+                   [](const auto* a, const auto* b) { return a->due_at < b->due_at; });
+  if (due.size() > limit) due.resize(limit);
+  std::vector<WebhookDelivery> claimed;
+  for (OutboxRecord* record : due) {
+    WebhookDelivery delivery = record->delivery;
+    if (const auto found = predictions_.find(delivery.prediction); found != predictions_.end()) {
+      delivery.account = found->second.account;
+      delivery.url = found->second.webhook;
+    }
+    claimed.push_back(std::move(delivery));
+    ++record->delivery.tries;
+    record->due_at = clock_.now() + lease;
+  }
+  return claimed;
+}
+
+void MemoryStore::log_webhook(const WebhookSettlement& item) {
+  const LoggedWebhook& given = *item.delivery;
+  WebhookRecord& record = webhooks_[given.id];
+  const bool is_new = record.delivery.row == 0;
+  const LoggedWebhook before = std::exchange(record.delivery, given);
+  LoggedWebhook& delivery = record.delivery;
+  delivery.row = is_new ? ++last_id_ : before.row;
+  delivery.created_at = is_new ? item.attempt.at : before.created_at;
+  delivery.attempts = before.attempts + 1;
+  delivery.changed_at = item.attempt.at;
+  delivery.url = sanitize_text(given.url);
+  delivery.error = sanitize_text(item.attempt.error);
+  delivery.response_status = item.attempt.response_status;
+  WebhookAttempt attempt = item.attempt;
+  attempt.number = delivery.attempts;
+  for (std::string* text : {&attempt.request_body, &attempt.response_body, &attempt.error,
+                            &attempt.request_headers, &attempt.response_headers}) {
+    *text = sanitize_text(*text);
+  }
+  if (!predictions_.contains(given.prediction) || without_content_.contains(given.prediction)) {
+    attempt.request_body.clear();
+    attempt.response_body.clear();
+  }
+  record.attempts.push_back(std::move(attempt));
+}
+
+Status MemoryStore::settle(std::span<const WebhookSettlement> batch) {
+  const std::scoped_lock lock(mutex_);
+  for (const WebhookSettlement& item : batch) {
+    if (item.delivery) log_webhook(item);
+    const auto found = outbox_.find(item.outbox_id);
+    if (found == outbox_.end()) continue;
+    OutboxRecord& record = found->second;
+    if (item.then == WebhookSettlement::Then::kRemove) {
+      const WebhookDelivery& delivery = record.delivery;
+      if (delivery.event == WebhookEvent::kCompleted && delivery.redelivery_of.empty()) {
+        webhook_holds_.erase(delivery.prediction);
+      }
+      outbox_.erase(found);
+      continue;
+    }
+    record.due_at = clock_.now() + item.delay;
+    const bool is_free = item.then == WebhookSettlement::Then::kTryAgainFreely;
+    if (is_free && record.delivery.tries > 0) --record.delivery.tries;
+  }
+  return absl::OkStatus();
+}
+
+Result<std::vector<WebhookHold>> MemoryStore::hold_predictions(std::span<const PredictionId> ids,
+                                                               ReplicaId sender,
+                                                               std::chrono::milliseconds lease) {
+  const std::scoped_lock lock(mutex_);
+  const WallTime now = clock_.now();
+  std::vector<WebhookHold> holds;
+  for (const PredictionId id : ids) {
+    HoldRecord& record = webhook_holds_[id];
+    WebhookHold hold;
+    hold.is_held = record.sender.is_nil() || record.sender == sender || record.until <= now;
+    if (hold.is_held) record = {sender, now + lease};
+    const auto active = active_.find(id);
+    hold.is_active = active != active_.end();
+    hold.has_started = hold.is_active && active->second.row.started_at.has_value();
+    hold.owes_start = std::any_of(outbox_.begin(), outbox_.end(), [id](const auto& entry) {
+      const WebhookDelivery& other = entry.second.delivery;
+      return other.prediction == id && other.event == WebhookEvent::kStart &&
+             other.redelivery_of.empty();
+    });
+    holds.push_back(hold);
+  }
+  return holds;
+}
+
+Status MemoryStore::release_holds(ReplicaId sender) {
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(webhook_holds_,
+                [sender](const auto& entry) { return entry.second.sender == sender; });
+  return absl::OkStatus();
+}
+
+Result<std::vector<LoggedWebhook>> MemoryStore::list_webhooks(const WebhookFilter& filter) {
+  const std::scoped_lock lock(mutex_);
+  std::vector<LoggedWebhook> found;
+  for (const auto& [id, record] : webhooks_) {
+    const LoggedWebhook& d = record.delivery;
+    const bool matches = d.account == filter.account &&
+                         (!filter.prediction || d.prediction == *filter.prediction) &&
+                         (!filter.event || d.event == *filter.event) &&
+                         (!filter.state || d.state == *filter.state) &&
+                         (filter.before_row == 0 || d.row < filter.before_row);
+    if (matches) found.push_back(d);
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.row > b.row; });
+  if (found.size() > filter.limit) found.resize(filter.limit);
+  return found;
+}
+
+Result<LoggedWebhook> MemoryStore::get_webhook(std::string_view id, AccountId account) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = webhooks_.find(id);
+  if (found == webhooks_.end()) return no_such_webhook();
+  if (account != 0 && account != found->second.delivery.account) return no_such_webhook();
+  return found->second.delivery;
+}
+
+Result<std::vector<WebhookAttempt>> MemoryStore::list_webhook_attempts(std::string_view id) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = webhooks_.find(id);
+  if (found == webhooks_.end()) return std::vector<WebhookAttempt>{};
+  return found->second.attempts;
+}
+
+Result<LoggedWebhook> MemoryStore::redeliver_webhook(std::string_view id, AccountId account) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = webhooks_.find(id);
+  if (found == webhooks_.end()) return no_such_webhook();
+  LoggedWebhook& delivery = found->second.delivery;
+  if (account != 0 && account != delivery.account) return no_such_webhook();
+  delivery.state = DeliveryState::kPending;
+  delivery.next_at = clock_.now();
+  bool is_waiting = false;
+  const bool is_durable =
+      delivery.event == WebhookEvent::kStart || delivery.event == WebhookEvent::kCompleted;
+  for (auto& [row, record] : outbox_) {
+    const WebhookDelivery& other = record.delivery;
+    if (other.prediction != delivery.prediction || other.event != delivery.event) continue;
+    const bool is_same = other.redelivery_of == id || (other.redelivery_of.empty() && is_durable);
+    if (is_same) record.due_at = clock_.now();
+    is_waiting |= is_same;
+  }
+  if (!is_waiting) {
+    add_delivery(delivery.prediction, delivery.event);
+    outbox_.at(last_id_).delivery.redelivery_of = std::string(id);
+  }
+  return delivery;
+}
+
+Status MemoryStore::remove_webhook_content(std::span<const PredictionId> predictions) {
+  const std::scoped_lock lock(mutex_);
+  for (auto& [id, record] : webhooks_) {
+    const bool is_wanted = std::find(predictions.begin(), predictions.end(),
+                                     record.delivery.prediction) != predictions.end();
+    if (is_wanted) record.attempts.clear();
+  }
+  return absl::OkStatus();
+}
+
+Result<std::int64_t> MemoryStore::sweep_webhooks(WallTime before, std::size_t per_account) {
+  const std::scoped_lock lock(mutex_);
+  std::map<AccountId, std::vector<std::int64_t>> rows;
+  for (const auto& [id, record] : webhooks_) {
+    rows[record.delivery.account].push_back(record.delivery.row);
+  }
+  for (auto& [account, numbers] : rows) std::sort(numbers.rbegin(), numbers.rend());
+  return static_cast<std::int64_t>(std::erase_if(webhooks_, [&](const auto& entry) {
+    const LoggedWebhook& d = entry.second.delivery;
+    const std::vector<std::int64_t>& numbers = rows.at(d.account);
+    const bool is_beyond = numbers.size() > per_account && d.row <= numbers[per_account];
+    return d.created_at < before || is_beyond;
+  }));
+}
+
+Result<WebhookSecrets> MemoryStore::get_webhook_secrets(AccountId account, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(account);
+  if (found == accounts_.end()) return absl::NotFoundError("no such account");
+  WebhookSecrets secrets;
+  secrets.current = found->second.webhook_secret;
+  const auto replaced = replaced_secrets_.find(account);
+  if (replaced != replaced_secrets_.end() && replaced->second.second > now) {
+    secrets.previous = replaced->second.first;
+  }
+  return secrets;
+}
+
+Status MemoryStore::rotate_webhook_secret(AccountId account, std::string_view secret,
+                                          WallTime until) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(account);
+  if (found == accounts_.end()) return absl::NotFoundError("no such account");
+  std::string& current = found->second.webhook_secret;
+  replaced_secrets_[account] = {std::exchange(current, std::string(secret)), until};
+  return absl::OkStatus();
+}
+
+}  // namespace mimeo::store

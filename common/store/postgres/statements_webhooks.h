@@ -1,0 +1,194 @@
+// Statements of webhooks: the outbox, holds, the log, secrets.
+//
+// Those of the outbox commit without waiting for the disk: what a crash of the database takes back
+// is sent again, which receivers must expect anyway.
+
+#pragma once
+
+#include "common/store/postgres/statement.h"
+
+namespace mimeo::store {
+
+#define MIMEO_WITHOUT_SYNC \
+  "quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+
+// $1 the limit, $2 the lease, $3 the sender. Claims by SKIP LOCKED: few rows, deleted when
+// delivered. What is owed comes in the order of its rows per prediction, and never while another
+// sender holds the prediction.
+inline constexpr Statement kClaimDue{"outbox_claim", "WITH " MIMEO_WITHOUT_SYNC R"sql(, due AS (
+  SELECT w.id, w.due_at AS was_due FROM webhook_outbox AS w
+  WHERE w.due_at <= statement_timestamp() AND (w.delivery_id IS NOT NULL OR (
+    NOT EXISTS (
+      SELECT FROM webhook_outbox AS e
+      WHERE e.prediction_id = w.prediction_id AND e.id < w.id AND e.delivery_id IS NULL)
+    AND NOT EXISTS (
+      SELECT FROM webhook_holds AS h
+      WHERE h.prediction_id = w.prediction_id AND h.sender_id <> $3::uuid
+        AND h.until > statement_timestamp())))
+  ORDER BY w.due_at, w.id LIMIT $1::bigint FOR UPDATE OF w SKIP LOCKED
+), claimed AS (
+  UPDATE webhook_outbox AS w SET due_at = clock_timestamp() + $2::interval, tries = w.tries + 1
+  FROM due WHERE w.id = due.id
+  RETURNING w.id, w.prediction_id, w.event, w.delivery_id, w.tries - 1 AS tries, w.created_at,
+    due.was_due
+)
+SELECT c.id, c.prediction_id, c.event, c.delivery_id, c.tries, c.created_at, p.account_id, p.webhook
+FROM claimed AS c CROSS JOIN quick LEFT JOIN LATERAL (
+  SELECT account_id, webhook FROM predictions WHERE id = c.prediction_id OFFSET 0) AS p ON true
+ORDER BY c.was_due, c.id)sql"};
+
+// One array per column, each delivery once. `then`: 0 remove, 1 try again, 2 the same freely. $20,
+// $21 bound the predictions. What was sent and answered is kept only while the prediction's input
+// is.
+inline constexpr Statement kSettle{"outbox_settle",
+                                   "WITH " MIMEO_WITHOUT_SYNC R"sql(, i AS MATERIALIZED (
+  SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[],
+    $7::int[], $8::text[], $9::int[], $10::timestamptz[], $11::timestamptz[], $12::bigint[],
+    $13::text[], $14::text[], $15::bigint[], $16::int[], $17::text[], $18::text[], $19::text[])
+  AS t(outbox_id, next, delay_ms, delivery_id, account_id, prediction_id, event, url, state,
+       next_at, at, took_ms, request_headers, request_body, request_bytes, response_status,
+       response_headers, response_body, error)
+), removed AS (
+  DELETE FROM webhook_outbox AS w USING i WHERE w.id = i.outbox_id AND i.next = 0
+  RETURNING w.prediction_id, w.event, w.delivery_id
+), later AS (
+  UPDATE webhook_outbox AS w SET due_at = clock_timestamp() + i.delay_ms * interval '1 ms',
+    tries = CASE WHEN i.next = 2 THEN greatest(w.tries - 1, 0) ELSE w.tries END
+  FROM i WHERE w.id = i.outbox_id AND i.next > 0
+), holds AS (
+  DELETE FROM webhook_holds AS h USING removed AS r
+  WHERE h.prediction_id = r.prediction_id AND r.event = 8 AND r.delivery_id IS NULL
+), d AS (
+  INSERT INTO webhook_deliveries AS w (id, account_id, prediction_id, event, url, state, attempts,
+    created_at, changed_at, next_at, response_status, error)
+  SELECT delivery_id, account_id, prediction_id, event, url, state, 1, at, at, next_at,
+    response_status, error
+  FROM i WHERE delivery_id IS NOT NULL
+  ON CONFLICT (id) DO UPDATE SET state = excluded.state, attempts = w.attempts + 1,
+    changed_at = excluded.changed_at, next_at = excluded.next_at,
+    response_status = excluded.response_status, error = excluded.error
+  RETURNING id, attempts
+), a AS (
+  INSERT INTO webhook_attempts (id, delivery_id, n, at, took_ms, request_headers, request_body,
+    request_bytes, response_status, response_headers, response_body, error)
+  SELECT i.prediction_id, i.delivery_id, d.attempts, i.at, i.took_ms, i.request_headers,
+    CASE WHEN c.is_kept THEN i.request_body END, i.request_bytes, i.response_status,
+    i.response_headers, CASE WHEN c.is_kept THEN i.response_body END, i.error
+  FROM i JOIN d ON d.id = i.delivery_id LEFT JOIN LATERAL (
+    SELECT true AS is_kept FROM payloads
+    WHERE id = i.prediction_id AND kind = 0 AND id BETWEEN $20::uuid AND $21::uuid OFFSET 0
+  ) AS c ON true
+)
+SELECT FROM quick)sql"};
+
+// $1 the ids, $2 the sender, $3 the lease.
+inline constexpr Statement kHoldPredictions{"holds_take", R"sql(
+WITH got AS (
+  INSERT INTO webhook_holds AS h (prediction_id, sender_id, until)
+  SELECT DISTINCT id, $2::uuid, clock_timestamp() + $3::interval FROM unnest($1::uuid[]) AS t(id)
+  ORDER BY id
+  ON CONFLICT (prediction_id) DO UPDATE SET sender_id = excluded.sender_id, until = excluded.until
+    WHERE h.sender_id = excluded.sender_id OR h.until <= clock_timestamp()
+  RETURNING prediction_id
+)
+SELECT got.prediction_id IS NOT NULL, a.id IS NOT NULL, a.started_at IS NOT NULL, EXISTS (
+  SELECT FROM webhook_outbox AS w
+  WHERE w.prediction_id = i.id AND w.event = 1 AND w.delivery_id IS NULL)
+FROM unnest($1::uuid[]) WITH ORDINALITY AS i(id, n)
+LEFT JOIN got ON got.prediction_id = i.id
+LEFT JOIN active AS a ON a.id = ANY (ARRAY[i.id])
+ORDER BY i.n)sql"};
+
+inline constexpr Statement kReleaseHolds{"holds_release", R"sql(
+DELETE FROM webhook_holds WHERE sender_id = $1::uuid)sql"};
+
+#define MIMEO_DELIVERY_COLUMNS                                                               \
+  "d.row_number, d.id, d.account_id, d.prediction_id, d.event, d.url, d.state, d.attempts, " \
+  "d.created_at, d.changed_at, d.next_at, d.response_status, d.error"
+
+// Each of $2 to $4 may be NULL: any. $5: rows below it; 0 = from the newest.
+inline constexpr Statement kListWebhooks{"webhooks_list", "SELECT " MIMEO_DELIVERY_COLUMNS R"sql(
+FROM webhook_deliveries AS d
+WHERE d.account_id = $1::bigint AND ($2::uuid IS NULL OR d.prediction_id = $2::uuid)
+  AND ($3::int IS NULL OR d.event = $3::int) AND ($4::int IS NULL OR d.state = $4::int)
+  AND ($5::bigint = 0 OR d.row_number < $5::bigint)
+ORDER BY d.row_number DESC LIMIT $6::bigint)sql"};
+
+inline constexpr Statement kGetWebhook{"webhooks_get", "SELECT " MIMEO_DELIVERY_COLUMNS R"sql(
+FROM webhook_deliveries AS d
+WHERE d.id = $1::text AND ($2::bigint = 0 OR d.account_id = $2::bigint))sql"};
+
+inline constexpr Statement kListWebhookAttempts{"webhooks_attempts", R"sql(
+SELECT a.n, a.at, a.took_ms, a.request_headers, a.request_body, a.request_bytes, a.response_status,
+  a.response_headers, a.response_body, a.error
+FROM webhook_deliveries AS d JOIN LATERAL (
+  SELECT * FROM webhook_attempts WHERE id = d.prediction_id AND delivery_id = d.id OFFSET 0
+) AS a ON true
+WHERE d.id = $1::text ORDER BY a.n)sql"};
+
+inline constexpr Statement kRedeliverWebhook{"webhooks_redeliver", R"sql(
+WITH d AS (
+  UPDATE webhook_deliveries SET state = 0, next_at = clock_timestamp()
+  WHERE id = $1::text AND ($2::bigint = 0 OR account_id = $2::bigint)
+  RETURNING *
+), sooner AS (
+  UPDATE webhook_outbox AS w SET due_at = clock_timestamp() FROM d
+  WHERE w.prediction_id = d.prediction_id AND w.event = d.event
+    AND (w.delivery_id = d.id OR (w.delivery_id IS NULL AND d.event IN (1, 8)))
+  RETURNING w.id
+), again AS (
+  INSERT INTO webhook_outbox (prediction_id, event, delivery_id)
+  SELECT prediction_id, event, id FROM d WHERE NOT EXISTS (SELECT FROM sooner)
+  ON CONFLICT (delivery_id) WHERE delivery_id IS NOT NULL DO NOTHING
+)
+SELECT )sql" MIMEO_DELIVERY_COLUMNS " FROM d"};
+
+// Also what removes a prediction's content otherwise may contain this: $1 the ids.
+inline constexpr Statement kRemoveWebhookContent{"webhooks_remove_content", R"sql(
+DELETE FROM webhook_attempts
+WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
+
+// $1 the oldest kept, $2 the number kept per account.
+inline constexpr Statement kSweepWebhooks{"webhooks_sweep", R"sql(
+WITH too_many AS (
+  SELECT account_id FROM webhook_deliveries GROUP BY 1 HAVING count(*) > $2::bigint
+), gone AS (
+  SELECT row_number FROM webhook_deliveries WHERE created_at < $1::timestamptz
+  UNION
+  SELECT w.row_number FROM too_many AS t JOIN LATERAL (
+    SELECT row_number FROM webhook_deliveries
+    WHERE account_id = t.account_id ORDER BY row_number DESC OFFSET $2::bigint
+  ) AS w ON true
+  LIMIT 5000
+), d AS (
+  DELETE FROM webhook_deliveries AS w USING gone WHERE w.row_number = gone.row_number
+  RETURNING w.id, w.prediction_id
+), a AS (
+  DELETE FROM webhook_attempts AS t USING d WHERE t.id = d.prediction_id AND t.delivery_id = d.id
+), h AS (
+  DELETE FROM webhook_holds WHERE until < clock_timestamp() - interval '1 hour'
+), s AS (
+  DELETE FROM webhook_secrets WHERE until < clock_timestamp() - interval '1 hour'
+)
+SELECT count(*) FROM d)sql"};
+
+inline constexpr Statement kGetWebhookSecrets{"webhooks_secrets", R"sql(
+SELECT a.webhook_secret, s.previous
+FROM accounts AS a
+LEFT JOIN webhook_secrets AS s ON s.account_id = a.id AND s.until > $2::timestamptz
+WHERE a.id = $1::bigint)sql"};
+
+inline constexpr Statement kRotateWebhookSecret{"webhooks_rotate", R"sql(
+WITH a AS (
+  SELECT id, webhook_secret FROM accounts WHERE id = $1::bigint FOR UPDATE
+), s AS (
+  INSERT INTO webhook_secrets (account_id, previous, until)
+  SELECT id, webhook_secret, $3::timestamptz FROM a
+  ON CONFLICT (account_id) DO UPDATE SET previous = excluded.previous, until = excluded.until
+)
+UPDATE accounts SET webhook_secret = $2::text FROM a WHERE accounts.id = a.id)sql"};
+
+#undef MIMEO_DELIVERY_COLUMNS
+#undef MIMEO_WITHOUT_SYNC
+
+}  // namespace mimeo::store

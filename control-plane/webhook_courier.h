@@ -1,0 +1,74 @@
+// Carries one webhook to its receiver: signs it, sends it, and says what happened in the words of
+// the log. When and whether to send is decided by others (webhook_gate.h, webhook_sender.h).
+
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/async/blocking_pool.h"
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/http/outbound.h"
+#include "common/store/webhook_log.h"
+#include "common/telemetry/metrics.h"
+#include "control-plane/webhook_gate.h"
+
+namespace mimeo::control {
+
+// All outlive the courier.
+struct CourierParts {
+  store::WebhookLogStore& log;  // For the accounts' secrets.
+  BlockingPool& read_pool;
+  BlockingPool& send_pool;  // One thread per request under way.
+  const Clock& clock;
+  Metrics& metrics;
+  // Sends one request; called on a thread of send_pool. The real one is http::Outbound.
+  std::function<Result<http::Response>(const http::OutboundRequest&)> send;
+};
+
+struct Webhook {
+  AccountId account = 0;
+  std::string url;
+  std::string id;
+  std::string body;
+  std::chrono::milliseconds timeout{10'000};
+  std::size_t logged_bytes = 16'384;  // Of the body.
+};
+
+struct WebhookReceipt {
+  // OK: the receiver answered 2xx. kInvalidArgument, kNotFound, kPermissionDenied: trying again is
+  // of no use. kUnavailable otherwise.
+  Status status;
+  HostHealth health = HostHealth::kUnknown;
+  store::WebhookAttempt attempt;
+};
+
+// On the HTTP thread only.
+class WebhookCourier {
+ public:
+  explicit WebhookCourier(CourierParts parts);
+
+  // Suspends for at most the webhook's timeout and a read of the account's secrets, which are
+  // remembered for a few seconds.
+  boost::asio::awaitable<WebhookReceipt> deliver(Webhook webhook);
+  // Its secret was replaced just now.
+  void forget_secrets(AccountId account) { secrets_.erase(account); }
+
+ private:
+  boost::asio::awaitable<Result<std::vector<std::string>>> secrets_of(AccountId account);
+
+  const CourierParts parts_;
+  prometheus::Counter& delivered_;
+  prometheus::Counter& failed_;
+  prometheus::Histogram& seconds_;
+  std::map<AccountId, std::pair<std::vector<std::string>, SteadyTime>> secrets_;
+};
+
+}  // namespace mimeo::control
