@@ -18,6 +18,7 @@
 #include "common/store/catalog.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
+#include "common/store/usage.h"
 
 namespace CLI {
 class App;
@@ -31,6 +32,7 @@ struct Stores {
   store::PredictionStore& predictions;
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
+  store::UsageStore& usage;
   store::MaintenanceStore& maintenance;
 };
 
@@ -75,6 +77,7 @@ class CommandLine {
 void add_setup_commands(CLI::App& app, CommandLine& line);    // migrate, registry-keys
 void add_account_commands(CLI::App& app, CommandLine& line);  // account, token, worker-token
 void add_catalog_commands(CLI::App& app, CommandLine& line);  // hardware, model, version
+void add_usage_commands(CLI::App& app, CommandLine& line);    // usage, spend-limit
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 
 }  // namespace mimeo::cli

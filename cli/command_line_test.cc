@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "common/crypto/crypto.h"
-#include "common/store/memory/memory_store.h"
+#include "common/store/memory/memory_usage.h"
 
 namespace mimeo::cli {
 namespace {
@@ -28,7 +28,7 @@ class CommandLineTest : public testing::Test {
     std::ostringstream out;
     std::ostringstream error;
     CommandLine line({clock_, random_, out, error, [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_, store_};
+                        return Stores{nullptr, store_, store_, store_, usage_, store_};
                       }});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
     const int code = line.run(std::move(arguments));
@@ -44,6 +44,7 @@ class CommandLineTest : public testing::Test {
   FakeClock clock_;
   SeededRandom random_{1};
   store::MemoryStore store_{clock_};
+  store::MemoryUsage usage_{store_};
 };
 
 TEST_F(CommandLineTest, MakesAccountsThatAreListed) {

@@ -49,6 +49,8 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("webhook-https-only", &config.webhook_https_only, "Refuse http:// receivers");
   settings.add("webhook-allow-private", &config.webhook_allow_private,
                "Receivers may have private addresses");
+  settings.add("spend-limit-pauses-deployments", &config.spend_limit_pauses_deployments,
+               "Deployments of an account that reached its limit scale to zero");
   settings.add("batches-in-flight", &config.batches_in_flight,
                "Statements that create, or finish, at once");
   settings.add("keep-content-hours", &config.keep_content_hours,

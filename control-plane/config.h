@@ -37,11 +37,12 @@ struct ControlPlaneConfig {
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
   bool webhook_https_only = false;
-  bool webhook_allow_private = false;      // Receivers may be inside of the network.
-  std::uint32_t batches_in_flight = 1;     // Statements that create (or finish) at once.
-  std::uint32_t keep_content_hours = 25;   // Inputs, outputs and logs.
-  std::uint32_t keep_records_days = 30;    // Predictions and their results.
-  std::chrono::seconds drain_timeout{10};  // For open requests at SIGTERM.
+  bool webhook_allow_private = false;           // Receivers may be inside of the network.
+  bool spend_limit_pauses_deployments = false;  // Else they keep their minimum of instances.
+  std::uint32_t batches_in_flight = 1;          // Statements that create (or finish) at once.
+  std::uint32_t keep_content_hours = 25;        // Inputs, outputs and logs.
+  std::uint32_t keep_records_days = 30;         // Predictions and their results.
+  std::chrono::seconds drain_timeout{10};       // For open requests at SIGTERM.
   std::string log_level = "info";
   std::string log_format = "text";
 };

@@ -25,6 +25,7 @@
 #include "control-plane/http/urls.h"
 #include "control-plane/hub_service.h"
 #include "control-plane/maintenance.h"
+#include "control-plane/metering.h"
 #include "control-plane/peer_streams.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/queue_limits.h"
@@ -46,6 +47,7 @@ constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small r
 constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
 constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
+constexpr std::size_t kMeteringThreads = 1;  // A large backlog takes long: it has its own.
 constexpr std::size_t kWebhookThreads = 16;  // Requests under way; these use no store.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
@@ -83,6 +85,14 @@ CommitterOptions committer_options(const ControlPlaneConfig& config) {
   return options;
 }
 
+MeteringOptions metering_options(const ControlPlaneConfig& config) {
+  MeteringOptions options;
+  if (config.spend_limit_pauses_deployments) {
+    options.pausing = store::UsageStore::Pausing::kPauseAndResume;
+  }
+  return options;
+}
+
 HubServiceOptions hub_options(const ControlPlaneConfig& config) {
   HubServiceOptions options;
   options.external_url = config.external_url;
@@ -93,7 +103,7 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads;
+  return writers + kReadThreads + kApiThreads + kHubThreads + kRegistryThreads + kMeteringThreads;
 }
 
 // Members in the order in which they are built; they die in reverse.
@@ -124,6 +134,7 @@ struct Service::State {
   BlockingPool api_pool{kApiThreads};
   BlockingPool hub_pool{kHubThreads};
   BlockingPool registry_pool{kRegistryThreads};
+  BlockingPool metering_pool{kMeteringThreads};
   BlockingPool webhook_pool{kWebhookThreads};
 
   // What happens to predictions.
@@ -153,6 +164,7 @@ struct Service::State {
   std::unique_ptr<http::Server> http_server;
 
   Maintenance maintenance;
+  Metering metering;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -173,6 +185,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
                                    read_pool, clock},
                   retention(config)),
+      metering(metering_pool, parts.usage, clock, parts.metrics, metering_options(config)),
       tasks(parts.executor) {
   if (parts.signer == nullptr) return;
   RegistryTokenOptions options;
@@ -253,6 +266,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("starts", committer.write_starts());
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
+  tasks.spawn("metering", metering.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -293,10 +307,11 @@ void Service::State::start_front(std::string hub_addr) {
   webhooks = make_webhook_sender(parts.executor, webhook_parts());
   webhooks->start();
 
-  api = std::make_unique<Api>(parts.executor,
-                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
-                              api_settings(config));
+  api = std::make_unique<Api>(
+      parts.executor,
+      ApiParts{parts.catalog, parts.predictions, parts.files, parts.usage, parts.blobs, *intake,
+               *hub, *scheduler, api_pool, clock, parts.random},
+      api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));

@@ -19,6 +19,7 @@
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/usage.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -35,6 +36,7 @@ struct ServiceParts {
   store::FilesStore& files;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
+  store::UsageStore& usage;
   store::MaintenanceStore& maintenance;
   blobs::BlobStore& blobs;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.

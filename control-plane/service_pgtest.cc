@@ -22,7 +22,8 @@ struct InPostgres {
 
 class ServicePostgresTest : private InPostgres, public ServiceFixture {
  protected:
-  ServicePostgresTest() : ServiceFixture(ServiceStores{store, store, store, store, store, store}) {}
+  ServicePostgresTest()
+      : ServiceFixture(ServiceStores{store, store, store, store, store, store, store}) {}
 };
 
 TEST_F(ServicePostgresTest, ASynchronousAnswerIsExactlyWhatIsStored) {

@@ -1,6 +1,6 @@
 #include "control-plane/service.h"
 
-#include "common/store/memory/memory_store.h"
+#include "common/store/memory/memory_usage.h"
 #include "control-plane/testing/service_fixture.h"
 
 namespace mimeo::control {
@@ -9,12 +9,14 @@ namespace {
 struct InMemory {
   SystemClock system;
   store::MemoryStore memory{system};
+  store::MemoryUsage usage{memory};
   OneFile file;
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
-  ServiceTest() : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file}) {}
+  ServiceTest()
+      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file, usage}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

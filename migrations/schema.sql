@@ -8,6 +8,20 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.ms_covered(busy int4multirange, low integer, high integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT COALESCE(sum(upper(r) - lower(r)), 0)::integer
+  FROM unnest(busy * int4multirange(int4range(low, high))) AS r
+$$;
+
+CREATE FUNCTION public.ms_of_minute(at timestamp with time zone, minute timestamp with time zone) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT CASE WHEN at <= minute THEN 0 WHEN at >= minute + interval '1 minute' THEN 60000
+              ELSE floor(extract(epoch FROM at - minute) * 1000)::integer END
+$$;
+
 CREATE FUNCTION public.next_config_seq() RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -192,6 +206,16 @@ COMMENT ON TABLE public.hardware IS 'Classes of machine share that can be asked 
 
 COMMENT ON COLUMN public.hardware."position" IS 'Order in listings.';
 
+CREATE TABLE public.hardware_prices (
+    sku text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    micros_per_second bigint NOT NULL
+);
+
+COMMENT ON TABLE public.hardware_prices IS 'Every price that a hardware class ever had; rows are only added.';
+
+COMMENT ON COLUMN public.hardware_prices.since IS 'Minutes and runs that begin at or after it have this price.';
+
 CREATE TABLE public.idempotency (
     account_id bigint NOT NULL,
     key text NOT NULL,
@@ -211,6 +235,47 @@ CREATE TABLE public.idempotency_default (
 
 COMMENT ON TABLE public.idempotency_default IS 'Rows for which no partition was made in time.';
 
+CREATE TABLE public.instance_meters (
+    instance_id uuid NOT NULL,
+    billing smallint NOT NULL,
+    payer_id bigint NOT NULL,
+    sku text NOT NULL,
+    model_id bigint NOT NULL,
+    deployment_id bigint NOT NULL,
+    kind smallint NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone,
+    metered_to timestamp with time zone NOT NULL,
+    sealed_to timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    is_ended boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.instance_meters IS 'How far each instance''s life is in usage_totals, and who pays for it: decided when it is first seen.';
+
+COMMENT ON COLUMN public.instance_meters.billing IS '0 the payer for its whole life, 1 callers for what runs, 2 the payer for the setup and callers for what runs';
+
+COMMENT ON COLUMN public.instance_meters.sealed_to IS 'Minutes before it are final: their rows in instance_minutes are gone.';
+
+COMMENT ON COLUMN public.instance_meters.is_ended IS 'metered_to is the end of its life.';
+
+CREATE TABLE public.instance_minutes (
+    instance_id uuid NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    busy int4multirange DEFAULT '{}'::int4multirange NOT NULL,
+    setup_ms integer DEFAULT 0 NOT NULL,
+    idle_ms integer DEFAULT 0 NOT NULL,
+    active_ms integer DEFAULT 0 NOT NULL,
+    is_stale boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.instance_minutes IS 'The last hours of instances'' lives by the minute: what of them is in usage_totals.';
+
+COMMENT ON COLUMN public.instance_minutes.busy IS 'Milliseconds of the minute in which something ran: a set, so that overlaps and repeats count once.';
+
+COMMENT ON COLUMN public.instance_minutes.is_stale IS 'busy has grown since the times were counted.';
+
 CREATE TABLE public.instances (
     id uuid NOT NULL,
     target_id bigint NOT NULL,
@@ -223,12 +288,15 @@ CREATE TABLE public.instances (
     state smallint NOT NULL,
     state_since timestamp with time zone DEFAULT now() NOT NULL,
     ready_at timestamp with time zone,
-    detail text NOT NULL
+    detail text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE public.instances IS 'Running copies of versions, and what became of earlier ones.';
 
 COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
+
+COMMENT ON COLUMN public.instances.created_at IS 'When it was ordered; of rows older than this column, when that was added.';
 
 CREATE TABLE public.model_runs (
     model_id bigint NOT NULL,
@@ -401,6 +469,16 @@ CREATE TABLE public.schema_migrations (
 
 COMMENT ON TABLE public.schema_migrations IS 'Which migrations were applied.';
 
+CREATE TABLE public.spend_limits (
+    account_id bigint NOT NULL,
+    by_operator_micros bigint,
+    by_account_micros bigint,
+    CONSTRAINT spend_limits_by_account_micros_check CHECK ((by_account_micros >= 0)),
+    CONSTRAINT spend_limits_by_operator_micros_check CHECK ((by_operator_micros >= 0))
+);
+
+COMMENT ON TABLE public.spend_limits IS 'Most that accounts may spend in a calendar month (UTC), in millionths of the currency. NULL: no limit.';
+
 CREATE TABLE public.targets (
     id bigint NOT NULL,
     kind smallint NOT NULL,
@@ -466,6 +544,50 @@ CREATE TABLE public.usage_hour (
 WITH (fillfactor='50');
 
 COMMENT ON TABLE public.usage_hour IS 'What accounts used, by hour: the sum over shards, so that writers do not wait for each other.';
+
+CREATE TABLE public.usage_pending (
+    prediction_id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    target_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    is_training boolean NOT NULL,
+    instance_id uuid,
+    completed_at timestamp with time zone NOT NULL,
+    billed_ms bigint NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE public.usage_pending IS 'Ended predictions that are not in usage_totals yet. Written with the result; emptied every few seconds. No index: it is read from its beginning.';
+
+CREATE TABLE public.usage_totals (
+    account_id bigint NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    sku text NOT NULL,
+    model_id bigint NOT NULL,
+    deployment_id bigint NOT NULL,
+    kind smallint NOT NULL,
+    setup_ms bigint NOT NULL,
+    idle_ms bigint NOT NULL,
+    active_ms bigint NOT NULL,
+    setup_nanos bigint NOT NULL,
+    idle_nanos bigint NOT NULL,
+    active_nanos bigint NOT NULL,
+    predictions bigint NOT NULL,
+    ran_ms bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.usage_totals IS 'What accounts used, by hour. Kept for ever.';
+
+COMMENT ON COLUMN public.usage_totals.account_id IS 'Who pays; 0: nobody, it is the operator''s loss.';
+
+COMMENT ON COLUMN public.usage_totals.deployment_id IS '0: none';
+
+COMMENT ON COLUMN public.usage_totals.kind IS '0 deployment, 1 private model, 2 public model, 3 training, 4 from before metering';
+
+COMMENT ON COLUMN public.usage_totals.active_nanos IS 'Billionths of the currency, as setup_nanos and idle_nanos: milliseconds times micro-units per second.';
+
+COMMENT ON COLUMN public.usage_totals.ran_ms IS 'Sum of the predictions'' run times, however they were paid.';
 
 CREATE TABLE public.versions (
     id bytea NOT NULL,
@@ -581,11 +703,20 @@ ALTER TABLE ONLY public.files
 ALTER TABLE ONLY public.hardware
     ADD CONSTRAINT hardware_pkey PRIMARY KEY (sku);
 
+ALTER TABLE ONLY public.hardware_prices
+    ADD CONSTRAINT hardware_prices_pkey PRIMARY KEY (sku, since);
+
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (account_id, key, day);
 
 ALTER TABLE ONLY public.idempotency_default
     ADD CONSTRAINT idempotency_default_pkey PRIMARY KEY (account_id, key, day);
+
+ALTER TABLE ONLY public.instance_meters
+    ADD CONSTRAINT instance_meters_pkey PRIMARY KEY (instance_id);
+
+ALTER TABLE ONLY public.instance_minutes
+    ADD CONSTRAINT instance_minutes_pkey PRIMARY KEY (instance_id, minute);
 
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
@@ -620,6 +751,9 @@ ALTER TABLE ONLY public.results_default
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.spend_limits
+    ADD CONSTRAINT spend_limits_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.targets
     ADD CONSTRAINT targets_config_seq_key UNIQUE (config_seq);
 
@@ -637,6 +771,9 @@ ALTER TABLE ONLY public.tokens
 
 ALTER TABLE ONLY public.usage_hour
     ADD CONSTRAINT usage_hour_pkey PRIMARY KEY (account_id, hour, sku, is_training, shard);
+
+ALTER TABLE ONLY public.usage_totals
+    ADD CONSTRAINT usage_totals_pkey PRIMARY KEY (account_id, hour, sku, model_id, deployment_id, kind);
 
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (id);
@@ -660,6 +797,12 @@ CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id
 CREATE INDEX files_by_account ON public.files USING btree (account_id, id DESC);
 
 CREATE INDEX files_by_expiry ON public.files USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX instance_meters_open ON public.instance_meters USING btree (instance_id) WHERE (NOT is_ended);
+
+CREATE INDEX instance_minutes_minute ON public.instance_minutes USING btree (minute);
+
+CREATE INDEX instance_minutes_stale ON public.instance_minutes USING btree (instance_id) WHERE is_stale;
 
 CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
 
@@ -686,6 +829,8 @@ CREATE UNIQUE INDEX targets_pool ON public.targets USING btree (version_id, sku)
 CREATE INDEX tokens_account ON public.tokens USING btree (account_id, id);
 
 CREATE INDEX usage_hour_hour ON public.usage_hour USING btree (hour);
+
+CREATE INDEX usage_totals_hour ON public.usage_totals USING btree (hour);
 
 CREATE INDEX versions_model ON public.versions USING btree (model_id, created_at DESC);
 
@@ -722,6 +867,9 @@ ALTER TABLE ONLY public.deployments
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.spend_limits
+    ADD CONSTRAINT spend_limits_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.targets
     ADD CONSTRAINT targets_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES public.deployments(id);

@@ -18,12 +18,14 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "common/store/usage.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/spend_guard.h"
 
 namespace mimeo::control {
 
@@ -45,6 +47,7 @@ struct ApiParts {
   store::CatalogStore& catalog;
   store::PredictionStore& predictions;
   store::FilesStore& files;
+  store::UsageStore& usage;
   blobs::BlobStore& blobs;
   PredictionIntake& intake;
   EventHub& hub;
@@ -63,6 +66,7 @@ class Api {
         urls(settings.external_url),
         ids(parts.clock, parts.random),
         reader(parts.catalog, parts.pool, parts.clock),
+        spend(executor, parts.pool, parts.usage, parts.clock),
         tasks(std::move(executor)) {}
 
   const ApiParts parts;
@@ -70,6 +74,7 @@ class Api {
   const Urls urls;
   IdGenerator ids;
   CatalogReader reader;
+  SpendGuard spend;
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 

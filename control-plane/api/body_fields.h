@@ -28,6 +28,8 @@ class BodyFields {
   // Within [low, high].
   std::int32_t required_integer(const char* name, std::int32_t low, std::int32_t high);
   std::optional<std::int32_t> integer(const char* name, std::int32_t low, std::int32_t high);
+  // For bounds up to 2^53, where JSON's numbers stop being exact.
+  std::optional<std::int64_t> big_integer(const char* name, std::int64_t low, std::int64_t high);
   // True when the body names it, even as null.
   [[nodiscard]] bool has(const char* name) const { return body_.contains(name); }
 

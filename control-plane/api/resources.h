@@ -19,6 +19,15 @@ using ExchangeAnswer = boost::asio::awaitable<Result<std::optional<http::Respons
 Answer get_account(Api& api, Call& call);
 Answer get_webhook_secret(Api& api, Call& call);
 
+// usage.cc
+ExchangeAnswer get_usage(Api& api, Call& call, http::Exchange& exchange);
+ExchangeAnswer list_prediction_usage(Api& api, Call& call, http::Exchange& exchange);
+Answer get_prediction_usage(Api& api, Call& call);
+
+// spend_limit.cc
+Answer get_spend_limit(Api& api, Call& call);
+Answer put_spend_limit(Api& api, Call& call);
+
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);
 

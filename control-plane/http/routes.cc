@@ -29,6 +29,7 @@ std::vector<Route> api_routes(Api& api) {
     {"GET",    "/predictions",                               call(list_predictions), kToken, kOther, kBody, kOff},
     {"GET",    "/predictions/{id}",                          call(get_prediction), kToken, kReadPrediction, kBody, kOff},
     {"POST",   "/predictions/{id}/cancel",                   call(cancel_prediction), kToken, kOther, kBody, kOff},
+    {"GET",    "/predictions/{id}/usage",                    call(get_prediction_usage), kToken, kOther, kBody, kOff},
 
     {"GET",    "/trainings",                                 call(list_trainings), kToken, kOther, kBody, kOff},
     {"GET",    "/trainings/{id}",                            call(get_training), kToken, kReadPrediction, kBody, kOff},
@@ -56,6 +57,10 @@ std::vector<Route> api_routes(Api& api) {
     {"POST",   "/deployments/{owner}/{name}/predictions",    call(create_deployment_prediction), kToken, kCreatePrediction, kInput, kOff},
 
     {"GET",    "/account",                                   call(get_account), kToken, kOther, kBody, kOff},
+    {"GET",    "/account/usage",                             exchange(get_usage), kToken, kOther, kBody, kOff},
+    {"GET",    "/account/usage/predictions",                 exchange(list_prediction_usage), kToken, kOther, kBody, kOff},
+    {"GET",    "/account/spend-limit",                       call(get_spend_limit), kToken, kOther, kBody, kOff},
+    {"PUT",    "/account/spend-limit",                       call(put_spend_limit), kToken, kOther, kBody, kOff},
     {"GET",    "/hardware",                                  call(list_hardware), kToken, kOther, kBody, kOff},
     {"GET",    "/collections",                               call(list_collections), kToken, kOther, kBody, kOff},
     {"GET",    "/collections/{slug}",                        call(get_collection), kToken, kOther, kBody, kOff},

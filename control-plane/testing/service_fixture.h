@@ -37,6 +37,7 @@ struct ServiceStores {
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
+  store::UsageStore& usage;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -107,7 +108,7 @@ class ServiceFixture : public testing::Test {
     config.reserve_limit = 20s;  // The scheduler here always has a slot, if late on a busy machine.
     auto service = std::make_unique<Service>(
         ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
-                     stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
+                     stores_.catalog, stores_.files, stores_.fleet, stores_.outbox, stores_.usage,
                      stores_.maintenance, blobs_, nullptr},
         config);
     const Status status = loop_.run(service->start());

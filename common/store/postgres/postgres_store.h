@@ -13,6 +13,7 @@
 #include "common/store/outbox.h"
 #include "common/store/postgres/postgres_options.h"
 #include "common/store/predictions.h"
+#include "common/store/usage.h"
 
 namespace mimeo::store {
 
@@ -27,6 +28,7 @@ class PostgresStore final : public PredictionStore,
                             public FleetStore,
                             public FilesStore,
                             public OutboxStore,
+                            public UsageStore,
                             public MaintenanceStore {
  public:
   explicit PostgresStore(PostgresOptions options);
@@ -49,7 +51,6 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<ActiveRow>> scan_active(CellId cell, PredictionId after,
                                              std::size_t limit) override;
   Result<std::int64_t> count_active(AccountId account) override;
-  Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from, WallTime to) override;
 
   // CatalogStore
   Result<Account> create_account(const Account& account) override;
@@ -124,6 +125,18 @@ class PostgresStore final : public PredictionStore,
                                                  std::chrono::milliseconds lease) override;
   Status remove_deliveries(std::span<const std::int64_t> ids) override;
   Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+
+  // UsageStore
+  Result<Metered> meter(WallTime now, std::size_t max_predictions) override;
+  Status seal_usage(WallTime before) override;
+  Result<std::vector<UsageLine>> list_usage(const UsageQuery& query) override;
+  Result<std::vector<PredictionUsage>> list_prediction_usage(
+      const PredictionUsageQuery& query) override;
+  Result<std::vector<Price>> list_prices(std::string_view sku) override;
+  Result<Spend> get_spend(AccountId account, WallTime now) override;
+  Status set_spend_limit(AccountId account, LimitSetter setter,
+                         std::optional<std::int64_t> micros) override;
+  Result<std::int64_t> pause_deployments(WallTime now, Pausing pausing) override;
 
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;

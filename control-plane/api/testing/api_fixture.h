@@ -19,6 +19,7 @@
 #include "common/crypto/crypto.h"
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_usage.h"
 #include "control-plane/api/api.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
@@ -75,7 +76,10 @@ class ApiTest : public CoreTest {
     loop_.run(server_->stop(std::chrono::seconds(5)));
     plane_->tasks.cancel();
     api_->tasks.cancel();
-    loop_.drive([this] { return plane_->tasks.size() == 0 && api_->tasks.size() == 0; });
+    api_->spend.cancel();
+    loop_.drive([this] {
+      return plane_->tasks.size() == 0 && api_->tasks.size() == 0 && api_->spend.is_idle();
+    });
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
   }
@@ -86,7 +90,7 @@ class ApiTest : public CoreTest {
     server_.reset();
     settings_.external_url = "https://mimeo.example";
     api_ = std::make_unique<Api>(loop_.executor(),
-                                 ApiParts{store_, store_, files_, *blobs_, *plane_->intake,
+                                 ApiParts{store_, store_, files_, usage_, *blobs_, *plane_->intake,
                                           *plane_->hub, plane_->scheduler, pool_, clock_, random_},
                                  settings_);
     router_ = std::make_unique<Router>();
@@ -214,6 +218,7 @@ class ApiTest : public CoreTest {
   store::Token last_token_;
   std::filesystem::path directory_;
   store::MemoryFiles files_;
+  store::MemoryUsage usage_{store_};
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   std::unique_ptr<Api> api_;
