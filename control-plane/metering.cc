@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kPredictionsPerCall = 5000;
-constexpr std::chrono::seconds kSealEvery{60};
+constexpr std::chrono::seconds kMinute{60};  // For what need not be done each round.
 
 prometheus::Counter& instance_seconds(Metrics& metrics, const std::string& phase) {
   return metrics.counter("mimeo_control_plane_metered_instance_seconds_total",
@@ -61,12 +61,17 @@ boost::asio::awaitable<Status> Metering::run_once() {
     count(metered);
     has_more = metered.has_more;
   }
-  if (clock_.steady() - sealed_at_ >= kSealEvery) {
+  const bool is_minute_over = clock_.steady() - sealed_at_ >= kMinute;
+  if (is_minute_over) {
     sealed_at_ = clock_.steady();
     auto seal = [usage, before = clock_.now() - options_.keep_minutes] {
       return usage->seal_usage(before);
     };
     MIMEO_CO_RETURN_IF_ERROR(co_await pool_.run(std::move(seal)));
+  }
+  // Resuming only: for those that were paused before the setting was taken back.
+  if (options_.pausing == store::UsageStore::Pausing::kResumeOnly && !is_minute_over) {
+    co_return absl::OkStatus();
   }
   auto pause = [usage, clock, pausing = options_.pausing] {
     return usage->pause_deployments(clock->now(), pausing);

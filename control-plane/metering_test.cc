@@ -19,7 +19,11 @@ class WatchedUsage final : public store::UsageStore {
   Result<store::Metered> meter(WallTime now, std::size_t max_predictions) override {
     ++meters;
     if (is_away) return absl::UnavailableError("the database is away");
-    if (is_busy_elsewhere) return store::Metered{.was_busy = true};
+    if (is_busy_elsewhere) {
+      store::Metered nothing;
+      nothing.was_busy = true;
+      return nothing;
+    }
     Result<store::Metered> metered = inner_.meter(now, max_predictions);
     if (metered.ok()) metered->has_more = meters < 3;
     return metered;

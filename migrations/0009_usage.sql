@@ -20,7 +20,6 @@ COMMENT ON TABLE hardware_prices IS 'Every price that a hardware class ever had;
 COMMENT ON COLUMN hardware_prices.since IS 'Minutes and runs that begin at or after it have this price.';
 
 CREATE TABLE usage_pending (
-  prediction_id uuid NOT NULL,
   account_id bigint NOT NULL,
   target_id bigint NOT NULL,
   model_id bigint NOT NULL,

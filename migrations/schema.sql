@@ -546,7 +546,6 @@ WITH (fillfactor='50');
 COMMENT ON TABLE public.usage_hour IS 'What accounts used, by hour: the sum over shards, so that writers do not wait for each other.';
 
 CREATE TABLE public.usage_pending (
-    prediction_id uuid NOT NULL,
     account_id bigint NOT NULL,
     target_id bigint NOT NULL,
     model_id bigint NOT NULL,

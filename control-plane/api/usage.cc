@@ -80,7 +80,8 @@ using NextPiece = std::function<Result<std::optional<std::string>>()>;
 // one. After that it cuts the answer off, which a client of a chunked body notices.
 ExchangeAnswer stream_csv(BlockingPool* pool, http::Exchange* exchange, std::string filename,
                           NextPiece next) {
-  auto read = [&next] { return next(); };
+  auto shared = std::make_shared<NextPiece>(std::move(next));
+  auto read = [shared] { return (*shared)(); };
   Result<std::optional<std::string>> piece = co_await pool->run(read);
   if (!piece.ok()) co_return piece.status();
   http::Response head = csv_head(filename);

@@ -340,7 +340,6 @@ TEST_P(UsageContract, WhatNeverRanIsFreeAndWhatWasCanceledIsPaidForItsTime) {
 TEST_P(UsageContract, PredictionsAreListedWithWhatTheyCost) {
   const InstanceRow open = add_instance(pool_of(public_version_), public_version_);
   const InstanceRow own = add_instance(target_, version_);
-  meter(now_);
   const WallTime end = *maintenance().now();
   const PredictionId first = ran(account_.id, open, public_model_.id, milliseconds{30}, end);
   const PredictionId second =
@@ -353,6 +352,9 @@ TEST_P(UsageContract, PredictionsAreListedWithWhatTheyCost) {
   query.to = end + hours{1};
   auto page = *usage().list_prediction_usage(query);
   ASSERT_EQ(page.size(), 2U);
+  EXPECT_FALSE(page[0].is_charged) << "known before it is metered";
+  meter(end);
+  page = *usage().list_prediction_usage(query);
   EXPECT_EQ(page[0].id, second);
   EXPECT_FALSE(page[0].is_charged) << "its instance is";
   EXPECT_EQ(page[0].amount, 40 * 100);

@@ -167,9 +167,9 @@ WITH i AS MATERIALIZED (
 ), o AS (
   INSERT INTO webhook_outbox (prediction_id, event) SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0
 ), u AS (
-  INSERT INTO usage_pending (prediction_id, account_id, target_id, model_id, is_training,
-    instance_id, completed_at, billed_ms)
-  SELECT id, account_id, target_id, model_id, is_training, instance_id, completed_at, billed_ms
+  INSERT INTO usage_pending (account_id, target_id, model_id, is_training, instance_id,
+    completed_at, billed_ms)
+  SELECT account_id, target_id, model_id, is_training, instance_id, completed_at, billed_ms
   FROM d WHERE attempt > 0
 ), m AS (
   INSERT INTO model_runs AS h (model_id, shard, n)

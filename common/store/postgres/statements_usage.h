@@ -217,7 +217,10 @@ ORDER BY q.begin_at, a.username NULLS FIRST, q.sku, 4 NULLS FIRST, 5 NULLS FIRST
 // $1: the account; ids in [$2, $3), newest first. OFFSET 0 keeps each id a look-up of its own.
 inline constexpr Statement kListPredictionUsage{"usage_list_predictions", R"sql(
 SELECT q.id, q.created_at, q.started_at, q.completed_at, q.status, q.is_training,
-  mo.username || '/' || m.name, po.username || '/' || d.name, q.sku, q.billed_ms, q.is_charged,
+  mo.username || '/' || m.name, po.username || '/' || d.name, q.sku, q.billed_ms,
+  -- What a meter will say of an instance that has none yet.
+  COALESCE(q.billing <> 0, NOT q.has_instance OR q.target_kind = 2
+    OR (q.target_kind = 1 AND m.visibility = 0), true),
   q.billed_ms * COALESCE((
     SELECT micros_per_second FROM hardware_prices
     WHERE sku = q.sku
@@ -225,7 +228,8 @@ SELECT q.id, q.created_at, q.started_at, q.completed_at, q.status, q.is_training
     ORDER BY since DESC LIMIT 1), 0)
 FROM (
   SELECT p.id, p.created_at, p.is_training, p.model_id, p.deployment_id, r.started_at, r.completed_at,
-    r.status, r.billed_ms, COALESCE(i.sku, t.sku, '') AS sku, COALESCE(i.billing, 1) <> 0 AS is_charged
+    r.status, r.billed_ms, COALESCE(i.sku, t.sku, '') AS sku, i.billing, t.kind AS target_kind,
+    EXISTS (SELECT FROM instances WHERE id = r.instance_id) AS has_instance
   FROM predictions AS p
   CROSS JOIN LATERAL (
     SELECT * FROM results WHERE id = p.id AND id >= $2::uuid AND id < $3::uuid OFFSET 0) AS r
