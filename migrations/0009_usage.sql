@@ -93,10 +93,10 @@ COMMENT ON TABLE instance_minutes IS 'The last hours of instances'' lives by the
 COMMENT ON COLUMN instance_minutes.busy IS 'Milliseconds of the minute in which something ran: a set, so that overlaps and repeats count once.';
 COMMENT ON COLUMN instance_minutes.is_stale IS 'busy has grown since the times were counted.';
 
--- How far `at` is into the minute that begins at `minute`, in milliseconds: 0 to 60000.
+-- How far `at` is into the minute that begins at `minute`, in milliseconds: 0 to 60000. Of
+-- immutable parts only, so that it is inlined.
 CREATE FUNCTION ms_of_minute(at timestamptz, minute timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN at <= minute THEN 0 WHEN at >= minute + interval '1 minute' THEN 60000
-              ELSE floor(extract(epoch FROM at - minute) * 1000)::integer END
+  SELECT LEAST(60000, GREATEST(0, floor(extract(epoch FROM at - minute) * 1000)))::integer
 $$;
 
 -- How many milliseconds of [low, high) are in the set.

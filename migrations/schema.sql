@@ -18,8 +18,7 @@ $$;
 CREATE FUNCTION public.ms_of_minute(at timestamp with time zone, minute timestamp with time zone) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$
-  SELECT CASE WHEN at <= minute THEN 0 WHEN at >= minute + interval '1 minute' THEN 60000
-              ELSE floor(extract(epoch FROM at - minute) * 1000)::integer END
+  SELECT LEAST(60000, GREATEST(0, floor(extract(epoch FROM at - minute) * 1000)))::integer
 $$;
 
 CREATE FUNCTION public.next_config_seq() RETURNS bigint

@@ -126,14 +126,14 @@ WITH old AS MATERIALIZED (
     COALESCE(n.setup_ms, 0) AS old_setup, COALESCE(n.idle_ms, 0) AS old_idle,
     COALESCE(n.active_ms, 0) AS old_active, ms_of_minute(t.began_at, t.minute) AS low,
     ms_of_minute(t.metered_to, t.minute) AS high,
-    ms_of_minute(LEAST(t.metered_to, GREATEST(t.began_at, t.ready_at)), t.minute) AS ready
+    ms_of_minute(LEAST(t.metered_to, GREATEST(t.began_at, COALESCE(t.ready_at, t.metered_to))),
+      t.minute) AS ready
   FROM touched AS t
   LEFT JOIN instance_minutes AS n ON n.instance_id = t.instance_id AND n.minute = t.minute
 ), counted AS (
   -- What runs is active, whatever the row says of being ready: that is written a little later.
-  SELECT b.*, ms_covered(busy, low, high) AS active,
-    CASE WHEN ready_at IS NULL THEN high - low - ms_covered(busy, low, high)
-         ELSE ready - low - ms_covered(busy, low, ready) END AS setup,
+  SELECT b.*, CASE WHEN isempty(busy) THEN 0 ELSE ms_covered(busy, low, high) END AS active,
+    ready - low - CASE WHEN isempty(busy) THEN 0 ELSE ms_covered(busy, low, ready) END AS setup,
     COALESCE((SELECT micros_per_second FROM hardware_prices WHERE sku = b.sku AND since <= b.minute
               ORDER BY since DESC LIMIT 1), 0) AS price
   FROM bounds AS b
