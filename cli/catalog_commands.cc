@@ -126,6 +126,21 @@ Result<Json> list_versions(CommandLine& line, const std::string& model_name) {
   return rows;
 }
 
+Result<Json> list_prices(CommandLine& line, const std::string& sku) {
+  MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
+  MIMEO_ASSIGN_OR_RETURN(const auto prices, stores.usage.list_prices(sku));
+  if (prices.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no hardware `", sku, "`: see `mimeo hardware list`"));
+  }
+  Json rows = Json::array();
+  for (const store::Price& price : prices) {
+    rows.push_back({{"since", price.since ? Json(to_rfc3339(*price.since)) : Json()},
+                    {"price_micros", price.micros_per_second}});
+  }
+  return rows;
+}
+
 void add_hardware_commands(CLI::App& app, CommandLine& line) {
   auto* group = app.add_subcommand("hardware", "Classes of machine share that can be asked for");
   group->require_subcommand(1);
@@ -139,11 +154,15 @@ void add_hardware_commands(CLI::App& app, CommandLine& line) {
   set->add_option("--gpu-memory-mb", o->gpu_memory_mb, "Needed on each device");
   set->add_option("--scratch-mb", o->scratch_mb, "Size of /tmp in the container");
   set->add_option("--price-micros", o->price_micros,
-                  "Price of a second in millionths of your currency");
+                  "Price of a second in millionths of your currency, for what begins from now on");
   set->add_option("--position", o->position, "Order in listings");
   line.on(*set, [&line, o] { return set_hardware(line, *o); });
   line.on_list(*group->add_subcommand("list", "All of them, in order"),
                [&line] { return list_hardware(line); });
+  auto* prices = group->add_subcommand("prices", "What one cost since when, newest first");
+  const auto sku = std::make_shared<std::string>();
+  prices->add_option("sku", *sku, "As in `mimeo hardware list`")->required();
+  line.on_list(*prices, [&line, sku] { return list_prices(line, *sku); });
 }
 
 }  // namespace

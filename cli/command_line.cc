@@ -35,6 +35,7 @@ CommandLine::CommandLine(Surroundings surroundings)
   add_member_commands(*app_, *this);
   add_token_commands(*app_, *this);
   add_catalog_commands(*app_, *this);
+  add_usage_commands(*app_, *this);
   add_state_commands(*app_, *this);
 }
 

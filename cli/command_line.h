@@ -20,6 +20,7 @@
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
+#include "common/store/usage.h"
 
 namespace CLI {
 class App;
@@ -33,6 +34,7 @@ struct Stores {
   store::PredictionStore& predictions;
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
+  store::UsageStore& usage;
   store::MaintenanceStore& maintenance;
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
@@ -83,6 +85,7 @@ void add_retention_commands(CLI::App& account, CommandLine& line);  // account r
 void add_member_commands(CLI::App& app, CommandLine& line);         // user, org
 void add_token_commands(CLI::App& app, CommandLine& line);          // token, audit
 void add_catalog_commands(CLI::App& app, CommandLine& line);        // hardware, model, version
+void add_usage_commands(CLI::App& app, CommandLine& line);          // usage, spend-limit
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 
 }  // namespace mimeo::cli

@@ -11,6 +11,7 @@
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
+#include "common/store/memory/memory_usage.h"
 
 namespace mimeo::cli {
 namespace {
@@ -31,7 +32,8 @@ class CommandLineTest : public testing::Test {
     std::ostringstream error;
     CommandLine line({clock_, random_, out, error,
                       [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_, store_, store_, retention_};
+                        return Stores{nullptr, store_, store_, store_,
+                                      usage_,  store_, store_, retention_};
                       },
                       "root"});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
@@ -50,6 +52,7 @@ class CommandLineTest : public testing::Test {
   store::MemoryStore store_{clock_};
   store::MemoryFiles files_;
   store::MemoryRetention retention_{store_, files_};
+  store::MemoryUsage usage_{store_};
 };
 
 TEST_F(CommandLineTest, SetsHowLongDataIsKept) {

@@ -69,6 +69,8 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
       "webhook-allow", &config.webhook_allow,
       "Receivers that may be reached all the same: networks, hosts, *.suffix, each with or "
       "without :port");
+  settings.add("spend-limit-pauses-deployments", &config.spend_limit_pauses_deployments,
+               "Deployments of an account that reached its limit scale to zero");
   settings.add("batches-in-flight", &config.batches_in_flight,
                "Statements that create, or finish, at once");
   settings.add("keep-content-hours", &config.keep_content_hours,

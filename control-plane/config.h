@@ -46,13 +46,14 @@ struct ControlPlaneConfig {
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
   bool webhook_https_only = false;
-  bool webhook_allow_private = false;          // Receivers may be inside of the network.
-  std::vector<std::string> webhook_allow;      // Exceptions (http::add_exception), for these only.
-  std::uint32_t batches_in_flight = 1;         // Statements that create (or finish) at once.
-  std::uint32_t keep_content_hours = 95 * 24;  // At most: inputs, outputs and logs.
-  std::uint32_t keep_records_days = 100;       // Predictions and their results.
-  std::uint32_t keep_files_hours = 24;         // Uploads.
-  std::uint32_t keep_audit_days = 400;         // The log of changes, and tokens that ended.
+  bool webhook_allow_private = false;           // Receivers may be inside of the network.
+  std::vector<std::string> webhook_allow;       // Exceptions (http::add_exception), for these only.
+  bool spend_limit_pauses_deployments = false;  // Else they keep their minimum of instances.
+  std::uint32_t batches_in_flight = 1;          // Statements that create (or finish) at once.
+  std::uint32_t keep_content_hours = 95 * 24;   // At most: inputs, outputs and logs.
+  std::uint32_t keep_records_days = 100;        // Predictions and their results.
+  std::uint32_t keep_files_hours = 24;          // Uploads.
+  std::uint32_t keep_audit_days = 400;          // The log of changes, and tokens that ended.
   std::uint32_t keep_webhook_log_days = 7;
   std::chrono::seconds drain_timeout{10};  // For open requests at SIGTERM.
   std::string log_level = "info";

@@ -168,6 +168,7 @@ int run(int argc, char** argv) {
                      .accounts = store,
                      .retention = store,
                      .webhook_log = store,
+                     .usage = store,
                      .signer = signer->get(),
                      .access_feed = &access_feed,
                      .trainings = &store};

@@ -26,6 +26,7 @@
 #include "control-plane/http/urls.h"
 #include "control-plane/hub_service.h"
 #include "control-plane/maintenance.h"
+#include "control-plane/metering.h"
 #include "control-plane/peer_streams.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/queue_limits.h"
@@ -53,6 +54,7 @@ constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait fo
 constexpr std::size_t kTrainingThreads = 2;  // Versions of trainings that are made at once.
 constexpr std::size_t kWebhookThreads = 32;  // Requests under way; these use no store.
 constexpr std::size_t kSweepThreads = 1;     // Of its own: a slow blob store holds nobody else up.
+constexpr std::size_t kMeteringThreads = 1;  // The same: a large backlog takes long.
 constexpr milliseconds kWatchEvery{1000};
 constexpr milliseconds kClockEvery{10'000};
 constexpr milliseconds kRpcGrace{500};
@@ -117,6 +119,14 @@ CommitterOptions committer_options(const ControlPlaneConfig& config) {
   return options;
 }
 
+MeteringOptions metering_options(const ControlPlaneConfig& config) {
+  MeteringOptions options;
+  if (config.spend_limit_pauses_deployments) {
+    options.pausing = store::UsageStore::Pausing::kPauseAndResume;
+  }
+  return options;
+}
+
 HubServiceOptions hub_options(const ControlPlaneConfig& config) {
   HubServiceOptions options;
   options.external_url = config.external_url;
@@ -127,7 +137,8 @@ HubServiceOptions hub_options(const ControlPlaneConfig& config) {
 
 std::size_t store_threads(const ControlPlaneConfig& config) {
   const std::size_t writers = 2 * config.batches_in_flight + 1;  // Creates; results and starts.
-  const std::size_t others = kHubThreads + kRegistryThreads + kTrainingThreads + kSweepThreads;
+  const std::size_t others =
+      kHubThreads + kRegistryThreads + kTrainingThreads + kSweepThreads + kMeteringThreads;
   return writers + kReadThreads + kApiThreads + others;
 }
 
@@ -162,6 +173,7 @@ struct Service::State {
   BlockingPool api_pool{kApiThreads};
   BlockingPool hub_pool{kHubThreads};
   BlockingPool registry_pool{kRegistryThreads};
+  BlockingPool metering_pool{kMeteringThreads};
   BlockingPool webhook_pool{kWebhookThreads};
   BlockingPool training_pool{kTrainingThreads};
   BlockingPool sweep_pool{kSweepThreads};
@@ -197,6 +209,7 @@ struct Service::State {
 
   Maintenance maintenance;
   Sweeper sweeper;
+  Metering metering;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -223,6 +236,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
                   retention(config), std::chrono::hours(24) * config.keep_audit_days,
                   webhook_retention(config)),
       sweeper(sweeper_parts()),
+      metering(metering_pool, parts.usage, clock, parts.metrics, metering_options(config)),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
   if (parts.trainings != nullptr) prepare_trainings();
@@ -340,6 +354,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
   tasks.spawn("removals", sweeper.run());
+  tasks.spawn("metering", metering.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -394,6 +409,7 @@ void Service::State::start_front(std::string hub_addr) {
                      .accounts = parts.accounts,
                      .retention = parts.retention,
                      .webhook_log = parts.webhook_log,
+                     .usage = parts.usage,
                      .webhooks = *webhooks,
                      .authenticator = *authenticator,
                      .trainings = trained ? parts.trainings : nullptr};

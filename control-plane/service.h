@@ -23,6 +23,7 @@
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
+#include "common/store/usage.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -44,6 +45,7 @@ struct ServiceParts {
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
   store::WebhookLogStore& webhook_log;
+  store::UsageStore& usage;
   const crypto::TokenSigner* signer = nullptr;  // Null = no registry.
   store::AccessFeed* access_feed = nullptr;     // Null = changes elsewhere show after a second.
   store::TrainingStore* trainings = nullptr;    // Null = no trainings.

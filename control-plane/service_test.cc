@@ -3,6 +3,7 @@
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
+#include "common/store/memory/memory_usage.h"
 #include "control-plane/testing/service_fixture.h"
 
 namespace mimeo::control {
@@ -13,13 +14,14 @@ struct InMemory {
   store::MemoryStore memory{system};
   store::MemoryFiles files;
   store::MemoryRetention retention{memory, files};
+  store::MemoryUsage usage{memory};
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
   ServiceTest()
       : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, memory, files, memory,
-                                     retention}) {}
+                                     retention, usage}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

@@ -127,7 +127,9 @@ struct Finish {
   std::string logs;
   std::string metrics;  // JSON object of the model's own metrics; empty = {}.
   std::optional<InstanceId> instance;
-  std::chrono::milliseconds billed{0};
+  // How long the attempt ran, for usage.h. nullopt: nobody measured it. A canceled one then counts
+  // from its start to its end, any other nothing.
+  std::optional<std::chrono::milliseconds> billed;
 };
 enum class FinishOutcome : std::uint8_t {
   kCommitted,    // This call made it terminal.
@@ -143,17 +145,6 @@ struct Requeue {
   WorkerId worker;
   std::uint64_t incarnation = 0;
   std::uint32_t infra_failures = 0;  // Added; 0 when the attempt never started.
-};
-
-// What an account used within one hour. Counted when a prediction that was assigned at least once
-// becomes terminal.
-struct UsageRow {
-  AccountId account = 0;
-  std::string sku;
-  WallTime hour;  // Its beginning.
-  bool is_training = false;
-  std::chrono::milliseconds billed{0};
-  std::int64_t predictions = 0;
 };
 
 enum class CancelOutcome : std::uint8_t {
@@ -243,7 +234,8 @@ class PredictionStore {
   // True per item whose row changed. Also writes the webhook outbox row for `start` (once, not for
   // a retry).
   virtual Result<std::vector<bool>> mark_started(std::span<const Started> batch) = 0;
-  // Also writes payloads, the usage and run counters and the webhook outbox row for `completed`. Of
+  // Also writes payloads, the run counter, the webhook outbox row for `completed` and, when it was
+  // ever assigned, a row for usage.h. Of
   // several items with one id, at most one is committed.
   virtual Result<std::vector<FinishOutcome>> finish(std::span<const Finish> batch) = 0;
   // True per item whose row changed. kAborted when the fence does not hold.
@@ -271,10 +263,6 @@ class PredictionStore {
   // Number of active predictions of the account, for max_queued. Reads all of `active`: callers
   // keep the answer for about a second.
   virtual Result<std::int64_t> count_active(AccountId account) = 0;
-
-  // Usage in [from, to), by hour, then sku. `account` 0 = all.
-  virtual Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from,
-                                                   WallTime to) = 0;
 };
 
 }  // namespace mimeo::store

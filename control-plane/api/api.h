@@ -21,6 +21,7 @@
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
+#include "common/store/usage.h"
 #include "common/store/webhook_log.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/api/transfer_limit.h"
@@ -31,6 +32,7 @@
 #include "control-plane/openapi/document.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/spend_guard.h"
 
 namespace mimeo::control {
 
@@ -70,6 +72,7 @@ struct ApiParts {
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
   store::WebhookLogStore& webhook_log;
+  store::UsageStore& usage;
   WebhookSender& webhooks;
   Authenticator& authenticator;               // Told of changes to who may do what.
   store::TrainingStore* trainings = nullptr;  // Null = trainings are refused: there is no registry.
@@ -87,6 +90,7 @@ class Api {
         reader(parts.catalog, parts.pool, parts.clock),
         uploads(settings.max_uploads),
         downloads(settings.max_downloads),
+        spend(executor, parts.pool, parts.usage, parts.clock),
         tasks(std::move(executor)) {}
 
   const ApiParts parts;
@@ -98,6 +102,7 @@ class Api {
   CatalogReader reader;
   TransferLimit uploads;
   TransferLimit downloads;
+  SpendGuard spend;
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 

@@ -56,6 +56,13 @@ std::int32_t BodyFields::required_integer(const char* name, std::int32_t low, st
 
 std::optional<std::int32_t> BodyFields::integer(const char* name, std::int32_t low,
                                                 std::int32_t high) {
+  const std::optional<std::int64_t> value = big_integer(name, low, high);
+  if (!value) return std::nullopt;
+  return static_cast<std::int32_t>(*value);
+}
+
+std::optional<std::int64_t> BodyFields::big_integer(const char* name, std::int64_t low,
+                                                    std::int64_t high) {
   const nlohmann::json* value = find(name);
   if (value == nullptr) return std::nullopt;
   const double number = value->is_number() ? value->get<double>() : NAN;
@@ -63,15 +70,15 @@ std::optional<std::int32_t> BodyFields::integer(const char* name, std::int32_t l
     add_problem(name, "A valid integer is required.");
     return std::nullopt;
   }
-  if (number < low) {
+  if (number < static_cast<double>(low)) {
     add_problem(name, concat("Ensure this value is greater than or equal to ", low, "."));
     return std::nullopt;
   }
-  if (number > high) {
+  if (number > static_cast<double>(high)) {
     add_problem(name, concat("Ensure this value is less than or equal to ", high, "."));
     return std::nullopt;
   }
-  return static_cast<std::int32_t>(number);
+  return static_cast<std::int64_t>(number);
 }
 
 std::optional<std::vector<std::string>> BodyFields::texts(const char* name) {

@@ -31,6 +31,8 @@ class BodyFields {
   // Any number of strings.
   std::optional<std::vector<std::string>> texts(const char* name);
   std::optional<bool> boolean(const char* name);
+  // For bounds up to 2^53, where JSON's numbers stop being exact.
+  std::optional<std::int64_t> big_integer(const char* name, std::int64_t low, std::int64_t high);
   // True when the body names it, even as null.
   [[nodiscard]] bool has(const char* name) const { return body_.contains(name); }
 

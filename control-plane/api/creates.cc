@@ -111,6 +111,8 @@ Answer create_and_answer(Api& api, Call& call, CreateTerms terms, PredictionRequ
   CheckedInput input = co_await run_sized(&api.parts.pool, size, std::move(check));
   if (!input.problems.empty()) co_return problem::input_invalid(input.problems);
 
+  const bool may_spend = co_await api.spend.may_spend(call.account().id);
+  if (!may_spend) co_return problem::insufficient_credit(api.urls.api("/account/spend-limit"));
   IntakeRequest intake =
       intake_request(api, call, terms, std::move(request), std::move(input), plan);
   MIMEO_CO_ASSIGN_OR_RETURN(store::PredictionView view,

@@ -50,6 +50,15 @@ Answer remove_member(Api& api, Call& call);
 Answer get_account_settings(Api& api, Call& call);
 Answer update_account_settings(Api& api, Call& call);
 
+// usage.cc
+ExchangeAnswer get_usage(Api& api, Call& call, http::Exchange& exchange);
+ExchangeAnswer list_prediction_usage(Api& api, Call& call, http::Exchange& exchange);
+Answer get_prediction_usage(Api& api, Call& call);
+
+// spend_limit.cc
+Answer get_spend_limit(Api& api, Call& call);
+Answer put_spend_limit(Api& api, Call& call);
+
 // hardware.cc
 Answer list_hardware(Api& api, Call& call);
 

@@ -86,6 +86,17 @@ http::Response bad_token() {
   return response;
 }
 
+http::Response insufficient_credit(std::string_view limit_url) {
+  std::string detail(
+      "You have insufficient credit to run this model. The spend limit of this month "
+      "is reached: see ");
+  detail.append(limit_url);
+  detail.append(". Once it is raised, please wait a few seconds before trying again.");
+  http::Response response = make(402, "Insufficient credit", detail);
+  response.body += '\n';
+  return response;
+}
+
 http::Response forbidden(std::string_view detail) { return make(403, "Forbidden", detail); }
 
 http::Response missing_scope(const store::TokenOwner& caller, Scopes needed) {

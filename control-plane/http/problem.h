@@ -34,6 +34,8 @@ namespace problem {
 // 401.
 [[nodiscard]] http::Response no_token();
 [[nodiscard]] http::Response bad_token();
+// 402. `limit_url` tells the account its limit and what it has spent.
+[[nodiscard]] http::Response insufficient_credit(std::string_view limit_url);
 // 403.
 [[nodiscard]] http::Response forbidden(std::string_view detail);
 // Names what the token has and that it needs one of `needed`.

@@ -22,6 +22,8 @@ constexpr Scopes kEditFiles{kFiles};
 constexpr Scopes kSeeMembers{kRead, kAccount};
 constexpr Scopes kManage{kAccount};
 constexpr Scopes kSecrets{kPredictions, kAccount};
+constexpr Scopes kSeeBilling{kRead, kBilling};
+constexpr Scopes kEditBilling{kBilling};
 
 }  // namespace
 
@@ -47,6 +49,7 @@ std::vector<Route> api_routes(Api& api) {
     {"GET",    "/predictions",                               call(list_predictions), kToken, kOther, kBody, kOff, kSeeRuns, ""},
     {"GET",    "/predictions/{id}",                          call(get_prediction), kToken, kReadPrediction, kBody, kOff, kSeeRuns, ""},
     {"POST",   "/predictions/{id}/cancel",                   call(cancel_prediction), kToken, kOther, kBody, kOff, kRun, ""},
+    {"GET",    "/predictions/{id}/usage",                    call(get_prediction_usage), kToken, kOther, kBody, kOff, kSeeRuns, ""},
 
     {"GET",    "/trainings",                                 call(list_trainings), kToken, kOther, kBody, kOff, kSeeRuns, ""},
     {"GET",    "/trainings/{id}",                            call(get_training), kToken, kReadPrediction, kBody, kOff, kSeeRuns, ""},
@@ -76,6 +79,10 @@ std::vector<Route> api_routes(Api& api) {
     {"GET",    "/account",                                   call(get_account), kToken, kOther, kBody, kOff, kAnyToken, ""},
     {"GET",    "/account/settings",                          call(get_account_settings), kToken, kOther, kBody, kOff, kManage, ""},
     {"PATCH",  "/account/settings",                          call(update_account_settings), kToken, kOther, kBody, kOff, kManage, "account.update"},
+    {"GET",    "/account/usage",                             exchange(get_usage), kToken, kOther, kBody, kOff, kSeeBilling, ""},
+    {"GET",    "/account/usage/predictions",                 exchange(list_prediction_usage), kToken, kOther, kBody, kOff, kSeeBilling, ""},
+    {"GET",    "/account/spend-limit",                       call(get_spend_limit), kToken, kOther, kBody, kOff, kSeeBilling, ""},
+    {"PUT",    "/account/spend-limit",                       call(put_spend_limit), kToken, kOther, kBody, kOff, kEditBilling, "spend_limit.set"},
     {"GET",    "/account/tokens",                            call(list_tokens), kToken, kOther, kBody, kOff, kManage, ""},
     {"POST",   "/account/tokens",                            call(create_token), kToken, kOther, kBody, kOff, kManage, "token.create"},
     {"GET",    "/account/tokens/{id}",                       call(get_token), kToken, kOther, kBody, kOff, kManage, ""},

@@ -90,10 +90,6 @@ class FlakyPredictions final : public store::PredictionStore {
   Result<std::int64_t> count_active(AccountId account) override {
     return inner_.count_active(account);
   }
-  Result<std::vector<store::UsageRow>> list_usage(AccountId account, WallTime from,
-                                                  WallTime to) override {
-    return inner_.list_usage(account, from, to);
-  }
 
  private:
   store::PredictionStore& inner_;

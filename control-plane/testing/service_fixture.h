@@ -40,6 +40,7 @@ struct ServiceStores {
   store::FilesStore& files;
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
+  store::UsageStore& usage;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -121,7 +122,8 @@ class ServiceFixture : public testing::Test {
                        .blobs = blobs_,
                        .accounts = stores_.accounts,
                        .retention = stores_.retention,
-                       .webhook_log = stores_.webhook_log};
+                       .webhook_log = stores_.webhook_log,
+                       .usage = stores_.usage};
     auto service = std::make_unique<Service>(std::move(parts), config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

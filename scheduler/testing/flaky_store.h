@@ -78,11 +78,6 @@ class FlakyStore final : public store::PredictionStore, public store::FleetStore
     if (is_away) return absl::UnavailableError("the database is away");
     return predictions_.count_active(account);
   }
-  Result<std::vector<store::UsageRow>> list_usage(AccountId account, WallTime from,
-                                                  WallTime to) override {
-    if (is_away) return absl::UnavailableError("the database is away");
-    return predictions_.list_usage(account, from, to);
-  }
   // FleetStore
   Status heartbeat_replica(const store::Replica& replica, std::chrono::milliseconds ttl) override {
     if (is_away) return absl::UnavailableError("the database is away");

@@ -1,4 +1,4 @@
-// Contract of what is read of predictions: views, lists, scans, usage, and housekeeping.
+// Contract of what is read of predictions: views, lists, scans, and housekeeping.
 
 #pragma once
 
@@ -196,49 +196,6 @@ TEST_P(ReadingContract, ActiveOnesAreCountedByAccount) {
   finish(finish_of(done, 1));
   EXPECT_EQ(*predictions().count_active(account_.id), 1);
   EXPECT_EQ(*predictions().count_active(account_.id + 1000), 0);
-}
-
-// --- usage ---
-
-TEST_P(ReadingContract, UsageCountsWhatRanByHourAndHardware) {
-  for (int i = 0; i < 3; ++i) {
-    Finish f = finish_of(create_assigned(), 1);
-    f.billed = std::chrono::milliseconds{1500};
-    EXPECT_EQ(finish(f), FinishOutcome::kCommitted);
-    EXPECT_EQ(finish(f), FinishOutcome::kAlreadySame) << "must not count again";
-  }
-  ASSERT_TRUE(predictions().cancel(create_queued(), 0, later()).ok());
-  const auto rows = predictions().list_usage(account_.id, now_ - std::chrono::hours{2},
-                                             now_ + std::chrono::hours{2});
-  ASSERT_TRUE(rows.ok()) << rows.status();
-  std::int64_t count = 0;  // Two rows when the hour changes meanwhile.
-  std::chrono::milliseconds billed{0};
-  for (const UsageRow& row : *rows) {
-    EXPECT_EQ(row.sku, "cpu");
-    EXPECT_EQ(row.account, account_.id);
-    EXPECT_FALSE(row.is_training);
-    count += row.predictions;
-    billed += row.billed;
-  }
-  EXPECT_EQ(count, 3) << "one that never ran is not used";
-  EXPECT_EQ(billed, std::chrono::milliseconds{4500});
-  EXPECT_EQ(catalog().get_model_by_id(model_.id)->run_count, 3);
-}
-
-TEST_P(ReadingContract, UsageOfABatchIsSummedUp) {
-  std::vector<Finish> batch;
-  for (int i = 0; i < 40; ++i) {
-    batch.push_back(finish_of(create_assigned(), 1));
-    batch.back().billed = std::chrono::milliseconds{i};
-    batch.back().completed_at = now_;
-  }
-  ASSERT_TRUE(predictions().finish(batch).ok());
-  const auto rows =
-      predictions().list_usage(0, now_ - std::chrono::hours{2}, now_ + std::chrono::hours{2});
-  std::int64_t count = 0;
-  for (const UsageRow& row : *rows) count += row.predictions;
-  EXPECT_EQ(count, 40);
-  EXPECT_EQ(catalog().get_model_by_id(model_.id)->run_count, 40);
 }
 
 // --- housekeeping ---

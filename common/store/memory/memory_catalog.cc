@@ -123,6 +123,12 @@ Status MemoryStore::put_hardware(const Hardware& hardware, std::int32_t position
   const std::scoped_lock lock(mutex_);
   std::erase_if(hardware_, [&](const auto& entry) { return entry.second.sku == hardware.sku; });
   hardware_.emplace_back(position, hardware);
+  auto& prices = prices_[hardware.sku];
+  if (prices.empty()) {
+    prices[WallTime::min()] = hardware.price_micros_per_second;
+  } else if (prices.rbegin()->second != hardware.price_micros_per_second) {
+    prices[clock_.now()] = hardware.price_micros_per_second;
+  }
   std::sort(hardware_.begin(), hardware_.end(), [](const auto& a, const auto& b) {
     return std::tie(a.first, a.second.sku) < std::tie(b.first, b.second.sku);
   });

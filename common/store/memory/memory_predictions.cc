@@ -168,25 +168,17 @@ FinishOutcome MemoryStore::why_not_finished(const Finish& item) const {
   return predictions_.contains(item.id) ? FinishOutcome::kSuperseded : FinishOutcome::kUnknown;
 }
 
-void MemoryStore::count_usage(const Active& active, const Finish& item) {
-  if (active.row.attempt == 0) return;
-  const NewPrediction& p = predictions_.at(item.id);
-  std::string sku;
-  const auto instance = instances_.find(item.instance.value_or(active.row.instance));
-  if (instance != instances_.end()) {
-    sku = instance->second.sku;
-  } else if (const auto target = targets_.find(p.target); target != targets_.end()) {
-    sku = target->second.sku;
+// How long an attempt ran that ends with `item`.
+std::chrono::milliseconds MemoryStore::ran(const ActiveRow& row, const Finish& item) {
+  if (item.billed.has_value()) return *item.billed;
+  std::optional<WallTime> started = item.started_at;
+  if (!started && row.state == ActiveState::kProcessing) started = row.started_at;
+  if (item.status != PredictionStatus::kCanceled || row.state == ActiveState::kQueued || !started) {
+    return {};
   }
-  const WallTime hour = floor<std::chrono::hours>(item.completed_at);
-  UsageRow& row = usage_[{hour, sku, p.account, p.is_training}];
-  row.account = p.account;
-  row.sku = sku;
-  row.hour = hour;
-  row.is_training = p.is_training;
-  row.billed += item.billed;
-  ++row.predictions;
-  ++run_counts_[p.model];
+  const WallTime begin = std::max(*started, row.assigned_at.value_or(*started));
+  return std::max(std::chrono::milliseconds{0},
+                  floor<std::chrono::milliseconds>(item.completed_at - begin));
 }
 
 FinishOutcome MemoryStore::finish_one(const Finish& item) {
@@ -197,8 +189,12 @@ FinishOutcome MemoryStore::finish_one(const Finish& item) {
   if (item.attempt.has_value() && *item.attempt != active.row.attempt) {
     return FinishOutcome::kSuperseded;
   }
-  count_usage(active, item);
+  if (active.row.attempt > 0) ++run_counts_[predictions_.at(item.id).model];
   Outcome outcome{item, active.row.attempt, active.version};
+  outcome.finish.billed = ran(active.row, item);
+  if (!outcome.finish.instance && !active.row.instance.is_nil()) {
+    outcome.finish.instance = active.row.instance;
+  }
   sanitize(outcome.finish);
   outcome.finish.started_at =
       first_start(active.row.started_at, item.started_at, item.completed_at);
@@ -400,18 +396,6 @@ Result<std::int64_t> MemoryStore::count_active(AccountId account) {
   return std::count_if(active_.begin(), active_.end(), [account](const auto& entry) {
     return entry.second.row.account == account;
   });
-}
-
-Result<std::vector<UsageRow>> MemoryStore::list_usage(AccountId account, WallTime from,
-                                                      WallTime to) {
-  const std::scoped_lock lock(mutex_);
-  std::vector<UsageRow> rows;
-  for (const auto& [key, row] : usage_) {
-    if (row.hour >= from && row.hour < to && (account == 0 || row.account == account)) {
-      rows.push_back(row);
-    }
-  }
-  return rows;
 }
 
 Status MemoryStore::make_partitions(WallTime, std::chrono::hours) { return absl::OkStatus(); }

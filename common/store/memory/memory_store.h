@@ -58,7 +58,6 @@ class MemoryStore final : public PredictionStore,
   Result<std::vector<ActiveRow>> scan_active(CellId cell, PredictionId after,
                                              std::size_t limit) override;
   Result<std::int64_t> count_active(AccountId account) override;
-  Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from, WallTime to) override;
 
   // CatalogStore
   Result<Account> create_account(const Account& account) override;
@@ -174,6 +173,8 @@ class MemoryStore final : public PredictionStore,
   Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) override;
 
  private:
+  friend class MemoryUsage;  // Derives usage from the rows of all others.
+
   // One row of `active` with what else the statements keep there.
   struct Active {
     ActiveRow row;
@@ -210,15 +211,14 @@ class MemoryStore final : public PredictionStore,
     ReplicaId sender;
     WallTime until;
   };
-  using UsageKey = std::tuple<WallTime, std::string, AccountId, bool>;
 
   // All of these with mutex_ held.
   [[nodiscard]] bool fence_holds(const Fence& fence) const;
   Created create_one(const NewPrediction& item);
   Assigned assign_one(const Assignment& item);
   FinishOutcome finish_one(const Finish& item);
+  [[nodiscard]] static std::chrono::milliseconds ran(const ActiveRow& row, const Finish& item);
   [[nodiscard]] FinishOutcome why_not_finished(const Finish& item) const;
-  void count_usage(const Active& active, const Finish& item);
   void add_delivery(PredictionId id, WebhookEvent event);
   [[nodiscard]] bool may_claim(const OutboxRecord& record, ReplicaId sender) const;
   void log_webhook(const WebhookSettlement& item);
@@ -256,7 +256,6 @@ class MemoryStore final : public PredictionStore,
   std::set<PredictionId> without_content_;
   std::set<PredictionId> kept_;
   std::map<std::pair<AccountId, std::string>, PredictionId> idempotency_;
-  std::map<UsageKey, UsageRow> usage_;
   std::unordered_map<ModelId, std::int64_t> run_counts_;
   std::map<std::int64_t, OutboxRecord> outbox_;
   std::map<PredictionId, HoldRecord> webhook_holds_;
@@ -269,6 +268,8 @@ class MemoryStore final : public PredictionStore,
   std::map<std::pair<AccountId, AccountId>, Membership> members_;  // By organization and user.
   std::map<std::int64_t, AuditEntry> audit_;
   std::vector<std::pair<std::int32_t, Hardware>> hardware_;
+  // By sku, since when which price (micro-units a second); the first since ever.
+  std::map<std::string, std::map<WallTime, std::int64_t>, std::less<>> prices_;
   std::map<ModelId, ModelRecord> models_;
   std::unordered_map<VersionId, Version> versions_;
   std::map<TargetId, Target> targets_;

@@ -162,7 +162,11 @@ pqxx::result run_finish(Runner& connection, std::span<const Finish> batch, const
     logs.add_text_or_null(f.logs);
     metrics.add_text_or_null(f.metrics);
     instance.add(f.instance);
-    billed.add(static_cast<std::int64_t>(f.billed.count()));
+    if (f.billed.has_value()) {
+      billed.add(static_cast<std::int64_t>(f.billed->count()));
+    } else {
+      billed.add_null();
+    }
   }
   return connection.run(kFinish, id.take(), attempt.take(), expected.take(), status.take(),
                         error.take(), started.take(), completed.take(), output.take(), logs.take(),

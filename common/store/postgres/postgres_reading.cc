@@ -226,24 +226,4 @@ Result<std::int64_t> PostgresStore::count_active(AccountId account) {
   });
 }
 
-Result<std::vector<UsageRow>> PostgresStore::list_usage(AccountId account, WallTime from,
-                                                        WallTime to) {
-  using Answer = Result<std::vector<UsageRow>>;
-  return pool_->with("reading usage", [&](Connection& connection) -> Answer {
-    std::vector<UsageRow> usage;
-    for (const pqxx::row& row : connection.run(kListUsage, account, sql_time(from), sql_time(to))) {
-      RowReader reader(row);
-      UsageRow entry;
-      entry.account = reader.integer();
-      entry.hour = reader.time();
-      entry.sku = reader.text();
-      entry.is_training = reader.boolean();
-      entry.billed = std::chrono::milliseconds(reader.integer());
-      entry.predictions = reader.integer();
-      usage.push_back(std::move(entry));
-    }
-    return usage;
-  });
-}
-
 }  // namespace mimeo::store

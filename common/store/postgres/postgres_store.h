@@ -16,6 +16,7 @@
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
+#include "common/store/usage.h"
 
 namespace mimeo::store {
 
@@ -32,6 +33,7 @@ class PostgresStore final : public PredictionStore,
                             public FilesStore,
                             public OutboxStore,
                             public TrainingStore,
+                            public UsageStore,
                             public WebhookLogStore,
                             public MaintenanceStore,
                             public RetentionStore {
@@ -56,7 +58,6 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<ActiveRow>> scan_active(CellId cell, PredictionId after,
                                              std::size_t limit) override;
   Result<std::int64_t> count_active(AccountId account) override;
-  Result<std::vector<UsageRow>> list_usage(AccountId account, WallTime from, WallTime to) override;
 
   // CatalogStore
   Result<Account> create_account(const Account& account) override;
@@ -178,6 +179,18 @@ class PostgresStore final : public PredictionStore,
   Result<Target> ensure_training_pool(VersionId version, std::string_view sku,
                                       std::int32_t max_instances) override;
   Result<FinishOutcome> finish_with_version(const Finish& finish, const Version& version) override;
+
+  // UsageStore
+  Result<Metered> meter(WallTime now, std::size_t max_predictions) override;
+  Status seal_usage(WallTime before) override;
+  Result<std::vector<UsageLine>> list_usage(const UsageQuery& query) override;
+  Result<std::vector<PredictionUsage>> list_prediction_usage(
+      const PredictionUsageQuery& query) override;
+  Result<std::vector<Price>> list_prices(std::string_view sku) override;
+  Result<Spend> get_spend(AccountId account, WallTime now) override;
+  Status set_spend_limit(AccountId account, LimitSetter setter,
+                         std::optional<std::int64_t> micros) override;
+  Result<std::int64_t> pause_deployments(WallTime now, Pausing pausing) override;
 
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;

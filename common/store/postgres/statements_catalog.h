@@ -87,6 +87,13 @@ WITH h AS (
     cpu_milli = excluded.cpu_milli, memory_bytes = excluded.memory_bytes, gpus = excluded.gpus,
     gpu_memory_bytes = excluded.gpu_memory_bytes, scratch_bytes = excluded.scratch_bytes,
     price_micros_per_second = excluded.price_micros_per_second
+), p AS (
+  -- What is over keeps its price. The first one counts since ever.
+  INSERT INTO hardware_prices (sku, since, micros_per_second)
+  SELECT $1::text, CASE WHEN q.n = 0 THEN '-infinity' ELSE clock_timestamp() END, $9::bigint
+  FROM (SELECT count(*) AS n, (array_agg(micros_per_second ORDER BY since DESC))[1] AS last
+        FROM hardware_prices WHERE sku = $1::text) AS q
+  WHERE q.last IS DISTINCT FROM $9::bigint
 )
 UPDATE targets SET config_seq = next_config_seq() WHERE sku = $1::text)sql"};
 

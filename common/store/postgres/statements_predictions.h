@@ -149,7 +149,12 @@ WITH i AS MATERIALIZED (
     CASE WHEN a.started_at > i.completed_at THEN COALESCE(i.started_at, i.completed_at)
       ELSE COALESCE(a.started_at, i.started_at) END AS started_at,
     i.completed_at, i.output, i.logs, i.metrics, COALESCE(i.instance_id, a.instance_id) AS instance_id,
-    i.billed_ms, a.version_id, a.account_id, a.target_id, a.model_id, a.is_training,
+    -- Canceled without a word from its worker: from its start in this attempt on.
+    COALESCE(i.billed_ms, CASE WHEN i.status = 5 AND a.st > 0 THEN
+      GREATEST(0, floor(extract(epoch FROM i.completed_at - GREATEST(a.assigned_at,
+        COALESCE(i.started_at, CASE WHEN a.st = 2 THEN a.started_at END, i.completed_at))) * 1000))::bigint
+      END, 0) AS billed_ms,
+    a.version_id, a.account_id, a.target_id, a.model_id, a.is_training,
     a.webhook_events, a.source
 ), r AS (
   INSERT INTO results (id, attempt, status, version_id, started_at, completed_at, error, metrics,
@@ -172,16 +177,10 @@ WITH i AS MATERIALIZED (
 ), o AS (
   INSERT INTO webhook_outbox (prediction_id, event) SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0
 ), u AS (
-  INSERT INTO usage_hour AS h (account_id, hour, sku, is_training, shard, billed_ms, n)
-  SELECT account_id, hour, sku, is_training, pg_backend_pid() % 8, sum(billed_ms), count(*)
-  FROM (
-    SELECT account_id, date_trunc('hour', completed_at) AS hour, is_training, billed_ms,
-      COALESCE((SELECT sku FROM instances WHERE id = d.instance_id),
-               (SELECT sku FROM targets WHERE id = d.target_id), '') AS sku
-    FROM d WHERE attempt > 0) AS used
-  GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-  ON CONFLICT (account_id, hour, sku, is_training, shard) DO UPDATE
-    SET billed_ms = h.billed_ms + excluded.billed_ms, n = h.n + excluded.n
+  INSERT INTO usage_pending (account_id, target_id, model_id, is_training, instance_id,
+    completed_at, billed_ms)
+  SELECT account_id, target_id, model_id, is_training, instance_id, completed_at, billed_ms
+  FROM d WHERE attempt > 0
 ), m AS (
   INSERT INTO model_runs AS h (model_id, shard, n)
   SELECT model_id, pg_backend_pid() % 8, count(*) FROM d WHERE attempt > 0

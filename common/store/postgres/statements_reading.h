@@ -1,4 +1,4 @@
-// Statements that read predictions, and those of usage_hour.
+// Statements that read predictions.
 
 #pragma once
 
@@ -52,11 +52,5 @@ FROM active WHERE id > $1::uuid AND cell_id = $2::int ORDER BY id LIMIT $3::bigi
 
 inline constexpr Statement kCountActive{"active_count", R"sql(
 SELECT count(*) FROM active WHERE account_id = $1::bigint)sql"};
-
-inline constexpr Statement kListUsage{"usage_list", R"sql(
-SELECT account_id, hour, sku, is_training, sum(billed_ms), sum(n)
-FROM usage_hour
-WHERE ($1::bigint = 0 OR account_id = $1) AND hour >= $2::timestamptz AND hour < $3::timestamptz
-GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 1, 4)sql"};
 
 }  // namespace mimeo::store

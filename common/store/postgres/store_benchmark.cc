@@ -250,6 +250,63 @@ void Webhooks(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
 }
 BENCHMARK(Webhooks)->Arg(1)->Arg(32)->Arg(128)->UseRealTime()->Unit(benchmark::kMicrosecond);
+// One round of metering: `range(0)` live instances, `range(1)` predictions that ended since the
+// last. Not counted: making those.
+void Meter(benchmark::State& state) {
+  World& world = World::shared();
+  std::vector<InstanceRow> rows(static_cast<std::size_t>(state.range(0)));
+  for (InstanceRow& row : rows) {
+    row.id = world.ids.next();
+    row.target = world.target.id;
+    row.version = world.version;
+    row.worker = world.worker;
+    row.sku = "cpu";
+  }
+  std::vector<InstanceChange> ready;
+  for (const InstanceRow& row : rows) ready.push_back({row.id, InstanceState::kReady, ""});
+  World::check(world.store.insert_instances(world.fence, rows));
+  World::check(world.store.update_instances(ready));
+  WallTime now = world.clock.now();
+  const auto round = [&] {
+    Result<Metered> metered = world.store.meter(now, 1'000'000);
+    World::check(metered.status());
+  };
+  round();
+  for (auto _ : state) {
+    state.PauseTiming();
+    now += std::chrono::seconds{5};
+    std::vector<NewPrediction> created;
+    std::vector<Finish> finished;
+    for (std::int64_t i = 0; i < state.range(1); ++i) {
+      created.push_back(world.new_prediction());
+      const InstanceId instance = rows[static_cast<std::size_t>(i) % rows.size()].id;
+      created.back().grant = Grant{world.fence, instance, world.worker, 1, world.version, 0};
+      Finish f;
+      f.id = created.back().id;
+      f.status = PredictionStatus::kSucceeded;
+      f.completed_at = now - std::chrono::milliseconds{i * 4000 / state.range(1)};
+      f.billed = std::chrono::milliseconds{500};
+      f.instance = instance;
+      finished.push_back(std::move(f));
+    }
+    if (!created.empty()) {
+      World::check(world.store.create(created).status());
+      World::check(world.store.finish(finished).status());
+    }
+    state.ResumeTiming();
+    round();
+  }
+  std::vector<InstanceChange> stopped = ready;
+  for (InstanceChange& change : stopped) change.state = InstanceState::kStopped;
+  World::check(world.store.update_instances(stopped));
+}
+BENCHMARK(Meter)
+    ->Args({10, 0})
+    ->Args({1000, 0})
+    ->Args({10, 1000})
+    ->Args({1000, 5000})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void Get(benchmark::State& state) {
   World& world = World::shared();

@@ -22,6 +22,7 @@
 #include "common/http/client.h"
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
+#include "common/store/memory/memory_usage.h"
 #include "control-plane/api/api.h"
 #include "control-plane/api/testing/response_checker.h"
 #include "control-plane/http/json_codec.h"
@@ -82,7 +83,10 @@ class ApiTest : public CoreTest {
     loop_.run(stop_webhooks(webhooks_.get()));
     plane_->tasks.cancel();
     api_->tasks.cancel();
-    loop_.drive([this] { return plane_->tasks.size() == 0 && api_->tasks.size() == 0; });
+    api_->spend.cancel();
+    loop_.drive([this] {
+      return plane_->tasks.size() == 0 && api_->tasks.size() == 0 && api_->spend.is_idle();
+    });
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
   }
@@ -107,6 +111,7 @@ class ApiTest : public CoreTest {
                    .accounts = store_,
                    .retention = retention_,
                    .webhook_log = store_,
+                   .usage = usage_,
                    .webhooks = *webhooks_,
                    .authenticator = *authenticator_,
                    .trainings = has_registry_ ? &store_ : nullptr};
@@ -275,6 +280,7 @@ class ApiTest : public CoreTest {
   std::filesystem::path directory_;
   store::MemoryFiles files_;
   store::MemoryRetention retention_{store_, files_};
+  store::MemoryUsage usage_{store_};
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   // What receives webhooks, on a thread of pool_; a test starts the sender if it wants any but
