@@ -1,10 +1,34 @@
 -- Generated from a migrated database, for reading; see migrations/NNNN_*.sql.
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
 CREATE FUNCTION public.fence_holds(cell integer, expected bigint) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(1835426156, cell);
   RETURN EXISTS (SELECT FROM cells WHERE cell_id = cell AND epoch = expected);
+END
+$$;
+
+CREATE FUNCTION public.fill_model_search() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  SELECT username || '/' || NEW.name INTO NEW.search_title FROM accounts WHERE id = NEW.owner_id;
+  NEW.search_words := setweight(search_vector(NEW.search_title), 'A')
+    || setweight(search_vector(NEW.description), 'B') || setweight(search_vector(NEW.readme), 'D');
+  RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION public.fill_search_of_owner() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  UPDATE models SET name = name WHERE owner_id = NEW.id;
+  RETURN NULL;
 END
 $$;
 
@@ -15,6 +39,13 @@ BEGIN
   PERFORM pg_advisory_xact_lock(1835427687, 0);
   RETURN nextval('config_seq');
 END
+$$;
+
+CREATE FUNCTION public.search_vector(body text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT to_tsvector('simple', t) || to_tsvector('english', t)
+  FROM translate(left(body, 100000), '-_./', '    ') AS t
 $$;
 
 CREATE FUNCTION public.take_cell(cell integer, new_owner uuid, addr text, lease interval) RETURNS SETOF bigint
@@ -28,6 +59,18 @@ BEGIN
     RETURNING epoch;
 END
 $$;
+
+CREATE TABLE public.account_limits (
+    account_id bigint NOT NULL,
+    create_per_minute bigint,
+    create_burst bigint,
+    read_per_minute bigint,
+    other_per_minute bigint
+);
+
+COMMENT ON TABLE public.account_limits IS 'Limits of calls that differ from the installation''s. NULL: as everywhere; 0: none.';
+
+COMMENT ON COLUMN public.account_limits.create_burst IS 'Creates at once; NULL: as many as in a minute.';
 
 CREATE TABLE public.accounts (
     id bigint NOT NULL,
@@ -114,6 +157,36 @@ COMMENT ON TABLE public.cells IS 'Sets of workers, each owned by one scheduler b
 
 COMMENT ON COLUMN public.cells.epoch IS 'Counts changes of the owner; fences what an earlier owner still writes.';
 
+CREATE TABLE public.collection_models (
+    collection_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    "position" integer NOT NULL
+);
+
+COMMENT ON TABLE public.collection_models IS 'What is in a collection, in the order of position, then of adding.';
+
+CREATE TABLE public.collections (
+    id bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    full_description text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.collections IS 'Choices of models, made by operators.';
+
+COMMENT ON COLUMN public.collections.full_description IS 'Markdown; empty = none.';
+
+ALTER TABLE public.collections ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.collections_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE SEQUENCE public.config_seq
     START WITH 1
     INCREMENT BY 1
@@ -156,6 +229,30 @@ ALTER TABLE public.deployments ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.examples (
+    model_id bigint NOT NULL,
+    prediction_id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    files_id uuid NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    source smallint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone NOT NULL,
+    input text NOT NULL,
+    output text NOT NULL,
+    logs text NOT NULL,
+    metrics text NOT NULL
+);
+ALTER TABLE ONLY public.examples ALTER COLUMN input SET COMPRESSION lz4;
+ALTER TABLE ONLY public.examples ALTER COLUMN output SET COMPRESSION lz4;
+ALTER TABLE ONLY public.examples ALTER COLUMN logs SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.examples IS 'Predictions that a model''s owner shows, with a copy of their content: kept until they are removed.';
+
+COMMENT ON COLUMN public.examples.files_id IS 'Under this id its copies of files lie, as the output files of a prediction do.';
 
 CREATE TABLE public.files (
     id uuid NOT NULL,
@@ -256,14 +353,25 @@ CREATE TABLE public.models (
     latest_version bytea,
     latest_version_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
-    deleted_at timestamp with time zone
+    deleted_at timestamp with time zone,
+    is_official boolean DEFAULT false NOT NULL,
+    search_title text DEFAULT ''::text NOT NULL,
+    search_words tsvector DEFAULT ''::tsvector NOT NULL
 );
 
 COMMENT ON TABLE public.models IS 'Models. A deleted one stays, because its predictions show its name.';
 
 COMMENT ON COLUMN public.models.visibility IS '0 public, 1 private';
 
+COMMENT ON COLUMN public.models.default_example IS 'The prediction_id of one of its examples.';
+
 COMMENT ON COLUMN public.models.latest_version IS 'The newest ready version, kept here for listings.';
+
+COMMENT ON COLUMN public.models.is_official IS 'Set by operators: its versions are not shown.';
+
+COMMENT ON COLUMN public.models.search_title IS 'owner/name, for similarity.';
+
+COMMENT ON COLUMN public.models.search_words IS 'What full text search looks at; kept by a trigger.';
 
 ALTER TABLE public.models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.models_id_seq
@@ -467,6 +575,26 @@ WITH (fillfactor='50');
 
 COMMENT ON TABLE public.usage_hour IS 'What accounts used, by hour: the sum over shards, so that writers do not wait for each other.';
 
+CREATE TABLE public.version_deletions (
+    version_id bytea NOT NULL,
+    account_id bigint NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    claimed_until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.version_deletions IS 'Deleted versions whose predictions are still being removed.';
+
+COMMENT ON COLUMN public.version_deletions.account_id IS 'The owner: nobody else ran it.';
+
+COMMENT ON COLUMN public.version_deletions.claimed_until IS 'A process is at it until then.';
+
+CREATE TABLE public.version_users (
+    version_id bytea NOT NULL,
+    account_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.version_users IS 'Accounts other than the owner that ran a version, noted before the first time.';
+
 CREATE TABLE public.versions (
     id bytea NOT NULL,
     model_id bigint NOT NULL,
@@ -557,6 +685,9 @@ ALTER TABLE ONLY public.predictions ATTACH PARTITION public.predictions_default 
 
 ALTER TABLE ONLY public.results ATTACH PARTITION public.results_default DEFAULT;
 
+ALTER TABLE ONLY public.account_limits
+    ADD CONSTRAINT account_limits_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
@@ -569,11 +700,23 @@ ALTER TABLE ONLY public.active
 ALTER TABLE ONLY public.cells
     ADD CONSTRAINT cells_pkey PRIMARY KEY (cell_id);
 
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_pkey PRIMARY KEY (collection_id, model_id);
+
+ALTER TABLE ONLY public.collections
+    ADD CONSTRAINT collections_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.collections
+    ADD CONSTRAINT collections_slug_key UNIQUE (slug);
+
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_pkey PRIMARY KEY (deployment_id, number);
 
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.examples
+    ADD CONSTRAINT examples_pkey PRIMARY KEY (model_id, prediction_id);
 
 ALTER TABLE ONLY public.files
     ADD CONSTRAINT files_pkey PRIMARY KEY (id);
@@ -638,6 +781,12 @@ ALTER TABLE ONLY public.tokens
 ALTER TABLE ONLY public.usage_hour
     ADD CONSTRAINT usage_hour_pkey PRIMARY KEY (account_id, hour, sku, is_training, shard);
 
+ALTER TABLE ONLY public.version_deletions
+    ADD CONSTRAINT version_deletions_pkey PRIMARY KEY (version_id);
+
+ALTER TABLE ONLY public.version_users
+    ADD CONSTRAINT version_users_pkey PRIMARY KEY (version_id, account_id);
+
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (id);
 
@@ -653,9 +802,17 @@ ALTER TABLE ONLY public.worker_tokens
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX collection_models_model ON public.collection_models USING btree (model_id);
+
 CREATE INDEX deployment_releases_version ON public.deployment_releases USING btree (version_id);
 
 CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX examples_order ON public.examples USING btree (model_id, added_at, prediction_id);
+
+CREATE UNIQUE INDEX examples_prediction ON public.examples USING btree (prediction_id);
+
+CREATE INDEX examples_version ON public.examples USING btree (version_id);
 
 CREATE INDEX files_by_account ON public.files USING btree (account_id, id DESC);
 
@@ -666,6 +823,14 @@ CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (s
 CREATE INDEX instances_target ON public.instances USING btree (target_id, id DESC);
 
 CREATE UNIQUE INDEX models_name ON public.models USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX models_public_by_creation ON public.models USING btree (created_at, id) WHERE ((deleted_at IS NULL) AND (visibility = 0));
+
+CREATE INDEX models_public_by_version ON public.models USING btree (COALESCE(latest_version_at, created_at), id) WHERE ((deleted_at IS NULL) AND (visibility = 0));
+
+CREATE INDEX models_search_title ON public.models USING gin (search_title public.gin_trgm_ops) WHERE (deleted_at IS NULL);
+
+CREATE INDEX models_search_words ON public.models USING gin (search_words) WHERE (deleted_at IS NULL);
 
 CREATE INDEX predictions_account ON ONLY public.predictions USING btree (account_id, id DESC);
 
@@ -705,6 +870,19 @@ ALTER INDEX public.predictions_pkey ATTACH PARTITION public.predictions_default_
 
 ALTER INDEX public.results_pkey ATTACH PARTITION public.results_default_pkey;
 
+CREATE TRIGGER accounts_search AFTER UPDATE OF username ON public.accounts FOR EACH ROW WHEN ((old.username IS DISTINCT FROM new.username)) EXECUTE FUNCTION public.fill_search_of_owner();
+
+CREATE TRIGGER models_search BEFORE INSERT OR UPDATE OF owner_id, name, description, readme ON public.models FOR EACH ROW EXECUTE FUNCTION public.fill_model_search();
+
+ALTER TABLE ONLY public.account_limits
+    ADD CONSTRAINT account_limits_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES public.collections(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
 
@@ -720,6 +898,9 @@ ALTER TABLE ONLY public.deployments
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.examples
+    ADD CONSTRAINT examples_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
@@ -731,6 +912,12 @@ ALTER TABLE ONLY public.targets
 
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.version_deletions
+    ADD CONSTRAINT version_deletions_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
+
+ALTER TABLE ONLY public.version_users
+    ADD CONSTRAINT version_users_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
 
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);

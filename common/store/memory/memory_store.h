@@ -120,6 +120,8 @@ class MemoryStore final : public PredictionStore,
   Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) override;
 
  private:
+  friend class MemoryDiscovery;  // Further interfaces over the same state.
+
   // One row of `active` with what else the statements keep there.
   struct Active {
     ActiveRow row;
@@ -190,6 +192,7 @@ class MemoryStore final : public PredictionStore,
   std::map<std::int64_t, Token> tokens_;
   std::vector<std::pair<std::int32_t, Hardware>> hardware_;
   std::map<ModelId, ModelRecord> models_;
+  std::set<ModelId> official_models_;
   std::unordered_map<VersionId, Version> versions_;
   std::map<TargetId, Target> targets_;
   std::map<DeploymentId, DeploymentRecord> deployments_;

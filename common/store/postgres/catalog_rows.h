@@ -12,5 +12,7 @@ namespace mimeo::store {
 [[nodiscard]] Model read_model(RowReader& reader);
 [[nodiscard]] Version read_version(RowReader& reader);
 [[nodiscard]] Target read_target(RowReader& reader);
+// In the order of MIMEO_DEPLOYMENT_SELECT.
+[[nodiscard]] Deployment read_deployment(RowReader& reader);
 
 }  // namespace mimeo::store

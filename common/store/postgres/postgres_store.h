@@ -7,12 +7,15 @@
 
 #include <memory>
 
+#include "common/store/account_limits.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/postgres/postgres_options.h"
 #include "common/store/predictions.h"
+#include "common/store/version_deletion.h"
 
 namespace mimeo::store {
 
@@ -27,6 +30,9 @@ class PostgresStore final : public PredictionStore,
                             public FleetStore,
                             public FilesStore,
                             public OutboxStore,
+                            public DiscoveryStore,
+                            public VersionDeletionStore,
+                            public AccountLimitsStore,
                             public MaintenanceStore {
  public:
   explicit PostgresStore(PostgresOptions options);
@@ -124,6 +130,59 @@ class PostgresStore final : public PredictionStore,
                                                  std::chrono::milliseconds lease) override;
   Status remove_deliveries(std::span<const std::int64_t> ids) override;
   Status put_off_delivery(std::int64_t id, std::chrono::milliseconds delay) override;
+
+  // DiscoveryStore
+  Result<std::vector<SearchHit>> search_models(const ModelSearch& search) override;
+  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids) override;
+  Result<bool> is_official(ModelId id) override;
+  Status set_official(ModelId id, bool is_official) override;
+  Result<std::int64_t> count_models(AccountId owner) override;
+  Result<std::vector<Version>> page_versions(ModelId model,
+                                             const std::optional<PageStart<VersionId>>& start,
+                                             std::size_t limit) override;
+  Result<std::vector<Deployment>> page_deployments(
+      AccountId owner, const std::optional<PageStart<DeploymentId>>& start,
+      std::size_t limit) override;
+  Result<Collection> create_collection(const Collection& collection) override;
+  Result<Collection> get_collection(std::string_view slug) override;
+  Status update_collection(std::string_view slug, const CollectionChange& change) override;
+  Status delete_collection(std::string_view slug) override;
+  Result<std::vector<Collection>> list_collections(std::string_view after, bool is_backward,
+                                                   std::size_t limit) override;
+  Status add_to_collection(std::string_view slug, ModelId model,
+                           std::optional<std::int32_t> position) override;
+  Status remove_from_collection(std::string_view slug, ModelId model) override;
+  Result<std::vector<Model>> list_collection_models(std::int64_t collection,
+                                                    AccountId viewer) override;
+  Result<std::vector<CollectionHit>> search_collections(std::string_view text, AccountId viewer,
+                                                        std::size_t limit) override;
+  Status add_example(const Example& example) override;
+  Result<Example> get_example(ModelId model, PredictionId prediction) override;
+  Result<std::optional<Example>> find_example(PredictionId prediction, AccountId viewer) override;
+  Result<std::vector<Example>> list_examples(ModelId model,
+                                             const std::optional<PageStart<PredictionId>>& start,
+                                             std::size_t limit) override;
+  Result<std::vector<Example>> list_examples_of_version(VersionId version,
+                                                        std::size_t limit) override;
+  Status remove_example(ModelId model, PredictionId prediction) override;
+  Status set_default_example(ModelId model, PredictionId prediction) override;
+
+  // VersionDeletionStore
+  Status note_version_user(VersionId version, AccountId account) override;
+  Status begin_version_deletion(VersionId version, WallTime now) override;
+  Result<std::optional<VersionDeletion>> claim_version_deletion(
+      std::chrono::milliseconds lease) override;
+  Result<VersionPredictions> list_version_predictions(const VersionDeletion& deletion,
+                                                      PredictionId before,
+                                                      std::size_t scan) override;
+  Status erase_predictions(std::span<const PredictionId> ids) override;
+  Status finish_version_deletion(VersionId version) override;
+  Status put_off_version_deletion(VersionId version, std::chrono::milliseconds delay) override;
+
+  // AccountLimitsStore
+  Result<std::vector<AccountLimits>> list_account_limits() override;
+  Result<AccountLimits> get_account_limits(AccountId account) override;
+  Status put_account_limits(const AccountLimits& limits) override;
 
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;
