@@ -117,8 +117,8 @@ int run(int argc, char** argv) {
   // 5. The service, on one thread.
   boost::asio::io_context context(1);
   const auto executor = context.get_executor();
-  ServiceParts parts{executor, clock, random, metrics, store,   store,
-                     store,    store, store,  store,   **blobs, signer->get()};
+  ServiceParts parts{executor, clock, random, metrics, store, store,   store,        store,
+                     store,    store, store,  store,   store, **blobs, signer->get()};
   Service service(std::move(parts), config);
   Process process(service, executor);
   process.on_done = [&context] { context.stop(); };

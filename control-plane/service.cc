@@ -17,6 +17,7 @@
 #include "control-plane/database_clock.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/authenticator.h"
+#include "control-plane/http/client_address.h"
 #include "control-plane/http/front_page.h"
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
@@ -28,12 +29,14 @@
 #include "control-plane/peer_streams.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/queue_limits.h"
+#include "control-plane/rate_overrides.h"
 #include "control-plane/recent_predictions.h"
 #include "control-plane/registry/push_service.h"
 #include "control-plane/registry/token_service.h"
 #include "control-plane/result_committer.h"
 #include "control-plane/result_watch.h"
 #include "control-plane/scheduler_client.h"
+#include "control-plane/version_eraser.h"
 #include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
@@ -67,6 +70,7 @@ RateLimits rate_limits(const ControlPlaneConfig& config) {
   limits.create_prediction = config.rate_create_per_minute;
   limits.read_prediction = config.rate_read_per_minute;
   limits.other = config.rate_other_per_minute;
+  limits.anonymous = config.rate_anonymous_per_minute;
   return limits;
 }
 
@@ -153,6 +157,7 @@ struct Service::State {
   std::unique_ptr<http::Server> http_server;
 
   Maintenance maintenance;
+  VersionEraser eraser;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -173,6 +178,7 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       maintenance(MaintenanceParts{parts.maintenance, parts.files, parts.fleet, parts.blobs,
                                    read_pool, clock},
                   retention(config)),
+      eraser(VersionEraserParts{parts.deletions, parts.discovery, parts.blobs, read_pool}),
       tasks(parts.executor) {
   if (parts.signer == nullptr) return;
   RegistryTokenOptions options;
@@ -253,6 +259,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("starts", committer.write_starts());
   tasks.spawn("deliveries", committer.write_deliveries());
   tasks.spawn("maintenance", maintenance.run());
+  tasks.spawn("deleted versions", eraser.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -293,15 +300,18 @@ void Service::State::start_front(std::string hub_addr) {
   webhooks = make_webhook_sender(parts.executor, webhook_parts());
   webhooks->start();
 
-  api = std::make_unique<Api>(parts.executor,
-                              ApiParts{parts.catalog, parts.predictions, parts.files, parts.blobs,
-                                       *intake, *hub, *scheduler, api_pool, clock, parts.random},
-                              api_settings(config));
+  api = std::make_unique<Api>(
+      parts.executor,
+      ApiParts{parts.catalog, parts.predictions, parts.files, parts.discovery, parts.deletions,
+               parts.blobs, *intake, *hub, *scheduler, api_pool, clock, parts.random},
+      api_settings(config));
   router.add(api_routes(*api));
   authenticator.emplace(parts.catalog, api_pool, clock);
   limiter.emplace(clock, rate_limits(config));
-  middleware.emplace(
-      Middleware::Parts{router, *authenticator, *limiter, clock, parts.random, parts.metrics});
+  middleware.emplace(Middleware::Parts{
+      router, *authenticator, *limiter, clock, parts.random, parts.metrics,
+      parse_addresses(config.trusted_proxies).value_or(std::vector<std::string>())});
+  tasks.spawn("limits of accounts", keep_overrides(&*limiter, &parts.limits, &api_pool));
 }
 
 // What is not of the API is looked at first; it is a handful of exact paths.

@@ -14,11 +14,14 @@
 #include "common/base/status.h"
 #include "common/blobs/blob_store.h"
 #include "common/crypto/crypto.h"
+#include "common/store/account_limits.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
+#include "common/store/version_deletion.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -33,6 +36,9 @@ struct ServiceParts {
   store::PredictionStore& predictions;
   store::CatalogStore& catalog;
   store::FilesStore& files;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
+  store::AccountLimitsStore& limits;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;

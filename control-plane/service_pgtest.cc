@@ -22,7 +22,9 @@ struct InPostgres {
 
 class ServicePostgresTest : private InPostgres, public ServiceFixture {
  protected:
-  ServicePostgresTest() : ServiceFixture(ServiceStores{store, store, store, store, store, store}) {}
+  ServicePostgresTest()
+      : ServiceFixture(
+            ServiceStores{store, store, store, store, store, store, store, store, store}) {}
 };
 
 TEST_F(ServicePostgresTest, ASynchronousAnswerIsExactlyWhatIsStored) {

@@ -1,5 +1,6 @@
 #include "control-plane/service.h"
 
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_store.h"
 #include "control-plane/testing/service_fixture.h"
 
@@ -9,12 +10,15 @@ namespace {
 struct InMemory {
   SystemClock system;
   store::MemoryStore memory{system};
+  store::MemoryDiscovery discovery{memory};
   OneFile file;
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
-  ServiceTest() : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file}) {}
+  ServiceTest()
+      : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, file, discovery,
+                                     discovery, discovery}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

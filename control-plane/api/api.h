@@ -19,6 +19,7 @@
 #include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "control-plane/api/catalog_reader.h"
+#include "control-plane/api/version_users.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
@@ -45,6 +46,8 @@ struct ApiParts {
   store::CatalogStore& catalog;
   store::PredictionStore& predictions;
   store::FilesStore& files;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
   blobs::BlobStore& blobs;
   PredictionIntake& intake;
   EventHub& hub;
@@ -62,7 +65,8 @@ class Api {
         settings(std::move(chosen)),
         urls(settings.external_url),
         ids(parts.clock, parts.random),
-        reader(parts.catalog, parts.pool, parts.clock),
+        reader(parts.catalog, parts.discovery, parts.pool, parts.clock),
+        version_users(parts.deletions, parts.pool, parts.clock),
         tasks(std::move(executor)) {}
 
   const ApiParts parts;
@@ -70,6 +74,7 @@ class Api {
   const Urls urls;
   IdGenerator ids;
   CatalogReader reader;
+  VersionUsers version_users;
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 

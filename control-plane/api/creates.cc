@@ -41,6 +41,8 @@ IntakeRequest intake_request(const Api& api, const Call& call, const CreateTerms
   out.model_owner = plan.version->model.owner;
   out.model_name = plan.version->model.name;
   out.version = plan.version->version.id;
+  out.hides_version =
+      plan.version->is_official && !plan.deployment && plan.kind == InputKind::kPrediction;
   out.deployment = plan.deployment;
   out.deployment_name = plan.deployment_name;
   out.is_training = plan.kind == InputKind::kTraining;
@@ -107,6 +109,8 @@ Answer create_and_answer(Api& api, Call& call, CreateTerms terms, PredictionRequ
   CheckedInput input = co_await run_sized(&api.parts.pool, size, std::move(check));
   if (!input.problems.empty()) co_return problem::input_invalid(input.problems);
 
+  MIMEO_CO_RETURN_IF_ERROR(co_await api.version_users.note(
+      plan.version->version.id, plan.version->model.owner_id, call.account().id));
   IntakeRequest intake =
       intake_request(api, call, terms, std::move(request), std::move(input), plan);
   MIMEO_CO_ASSIGN_OR_RETURN(store::PredictionView view,

@@ -31,6 +31,8 @@ class Authenticator {
   // does not answer.
   boost::asio::awaitable<Result<std::shared_ptr<const store::TokenOwner>>> authenticate(
       std::string token);
+  // Whether the token was good lately. Asks nobody, and does not say that it still is.
+  [[nodiscard]] bool was_good(std::string_view token);
 
  private:
   using Owner = std::shared_ptr<const store::TokenOwner>;
@@ -41,6 +43,7 @@ class Authenticator {
   BlockingPool& pool_;
   const Clock& clock_;
   ReadCache<std::string, Owner> owners_;  // By hash; a null owner = unknown token.
+  ReadCache<std::string, bool> good_;     // By hash.
 };
 
 }  // namespace mimeo::control

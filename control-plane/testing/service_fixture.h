@@ -37,6 +37,9 @@ struct ServiceStores {
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;
   store::FilesStore& files;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
+  store::AccountLimitsStore& limits;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -107,8 +110,9 @@ class ServiceFixture : public testing::Test {
     config.reserve_limit = 20s;  // The scheduler here always has a slot, if late on a busy machine.
     auto service = std::make_unique<Service>(
         ServiceParts{loop_.executor(), clock_, random_, metrics, stores_.predictions,
-                     stores_.catalog, stores_.files, stores_.fleet, stores_.outbox,
-                     stores_.maintenance, blobs_, nullptr},
+                     stores_.catalog, stores_.files, stores_.discovery, stores_.deletions,
+                     stores_.limits, stores_.fleet, stores_.outbox, stores_.maintenance, blobs_,
+                     nullptr},
         config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

@@ -18,6 +18,7 @@
 #include "common/blobs/local_blobs.h"
 #include "common/crypto/crypto.h"
 #include "common/http/client.h"
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_files.h"
 #include "control-plane/api/api.h"
 #include "control-plane/http/middleware.h"
@@ -85,16 +86,17 @@ class ApiTest : public CoreTest {
     if (server_) loop_.run(server_->stop(std::chrono::seconds(5)));
     server_.reset();
     settings_.external_url = "https://mimeo.example";
-    api_ = std::make_unique<Api>(loop_.executor(),
-                                 ApiParts{store_, store_, files_, *blobs_, *plane_->intake,
-                                          *plane_->hub, plane_->scheduler, pool_, clock_, random_},
-                                 settings_);
+    api_ = std::make_unique<Api>(
+        loop_.executor(),
+        ApiParts{store_, store_, files_, discovery_, discovery_, *blobs_, *plane_->intake,
+                 *plane_->hub, plane_->scheduler, pool_, clock_, random_},
+        settings_);
     router_ = std::make_unique<Router>();
     router_->add(api_routes(*api_));
     authenticator_ = std::make_unique<Authenticator>(store_, pool_, clock_);
     limiter_ = std::make_unique<RateLimiter>(clock_, limits_);
-    middleware_ = std::make_unique<Middleware>(
-        Middleware::Parts{*router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics});
+    middleware_ = std::make_unique<Middleware>(Middleware::Parts{
+        *router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics, trusted_proxies_});
     server_ = std::make_unique<http::Server>(
         loop_.executor(), http::ServerOptions{},
         [this](http::Exchange& exchange) { return middleware_->serve(exchange); });
@@ -214,6 +216,8 @@ class ApiTest : public CoreTest {
   store::Token last_token_;
   std::filesystem::path directory_;
   store::MemoryFiles files_;
+  store::MemoryDiscovery discovery_{store_};
+  std::vector<std::string> trusted_proxies_;
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   std::unique_ptr<Api> api_;
