@@ -33,6 +33,7 @@ CommandLine::CommandLine(Surroundings surroundings)
   add_setup_commands(*app_, *this);
   add_account_commands(*app_, *this);
   add_catalog_commands(*app_, *this);
+  add_discovery_commands(*app_, *this);
   add_state_commands(*app_, *this);
 }
 

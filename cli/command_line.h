@@ -15,7 +15,9 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status.h"
+#include "common/store/account_limits.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
 
@@ -32,6 +34,8 @@ struct Stores {
   store::CatalogStore& catalog;
   store::FleetStore& fleet;
   store::MaintenanceStore& maintenance;
+  store::DiscoveryStore& discovery;
+  store::AccountLimitsStore& limits;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -75,6 +79,8 @@ class CommandLine {
 void add_setup_commands(CLI::App& app, CommandLine& line);    // migrate, registry-keys
 void add_account_commands(CLI::App& app, CommandLine& line);  // account, token, worker-token
 void add_catalog_commands(CLI::App& app, CommandLine& line);  // hardware, model, version
+// collection; also `model set-official` and `account limits`: after the two above.
+void add_discovery_commands(CLI::App& app, CommandLine& line);
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 
 }  // namespace mimeo::cli
