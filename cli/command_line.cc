@@ -36,6 +36,7 @@ CommandLine::CommandLine(Surroundings surroundings)
   add_token_commands(*app_, *this);
   add_catalog_commands(*app_, *this);
   add_usage_commands(*app_, *this);
+  add_discovery_commands(*app_, *this);
   add_state_commands(*app_, *this);
 }
 

@@ -15,8 +15,10 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status.h"
+#include "common/store/account_limits.h"
 #include "common/store/accounts.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/fleet.h"
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
@@ -38,6 +40,8 @@ struct Stores {
   store::MaintenanceStore& maintenance;
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
+  store::DiscoveryStore& discovery;
+  store::AccountLimitsStore& limits;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -86,6 +90,8 @@ void add_member_commands(CLI::App& app, CommandLine& line);         // user, org
 void add_token_commands(CLI::App& app, CommandLine& line);          // token, audit
 void add_catalog_commands(CLI::App& app, CommandLine& line);        // hardware, model, version
 void add_usage_commands(CLI::App& app, CommandLine& line);          // usage, spend-limit
+// collection; also `model set-official` and `account limits`: after the commands that it extends.
+void add_discovery_commands(CLI::App& app, CommandLine& line);
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
 
 }  // namespace mimeo::cli

@@ -10,6 +10,7 @@
 #include "common/crypto/crypto.h"
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_store.h"
 #include "common/store/memory/memory_usage.h"
 
@@ -32,8 +33,8 @@ class CommandLineTest : public testing::Test {
     std::ostringstream error;
     CommandLine line({clock_, random_, out, error,
                       [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_,
-                                      usage_,  store_, store_, retention_};
+                        return Stores{nullptr, store_,     store_,     store_,     usage_, store_,
+                                      store_,  retention_, discovery_, discovery_};
                       },
                       "root"});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
@@ -53,6 +54,7 @@ class CommandLineTest : public testing::Test {
   store::MemoryFiles files_;
   store::MemoryRetention retention_{store_, files_};
   store::MemoryUsage usage_{store_};
+  store::MemoryDiscovery discovery_{store_};
 };
 
 TEST_F(CommandLineTest, SetsHowLongDataIsKept) {
@@ -345,6 +347,72 @@ TEST_F(CommandLineTest, WrongUsageIsTwoAndHelpIsZero) {
   const Answer help = run({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_NE(help.out.find("worker-token"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, KeepsCollectionsOfModelsInOrder) {
+  run({"account", "create", "acme"});
+  for (const char* name : {"a", "b"}) {
+    store::Model model;
+    model.owner_id = store_.get_account_by_username("acme")->id;
+    model.name = name;
+    model.visibility = store::Visibility::kPublic;
+    ASSERT_TRUE(store_.create_model(model).ok());
+  }
+  const std::string file = testing::TempDir() + "/collection.md";
+  std::ofstream(file) << "# Pictures";
+  EXPECT_EQ(run({"collection", "create", "pictures", "--description", "Makes them",
+                 "--full-description", file})
+                .code,
+            0);
+  EXPECT_EQ(run({"collection", "create", "pictures"}).code, 1);
+  EXPECT_EQ(run({"collection", "create", "No Slug"}).code, 1);
+  EXPECT_EQ(run({"collection", "update", "pictures", "--name", "Pictures"}).code, 0);
+  EXPECT_EQ(run({"collection", "add", "pictures", "acme/a"}).code, 0);
+  EXPECT_EQ(run({"collection", "add", "pictures", "acme/b", "--position", "1"}).code, 0);
+  Json rows = list({"collection", "list"});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["slug"], "pictures");
+  EXPECT_EQ(rows[0]["name"], "Pictures");
+  EXPECT_EQ(rows[0]["description"], "Makes them");
+  EXPECT_EQ(rows[0]["public_models"], "acme/b acme/a");
+  EXPECT_EQ(discovery_.get_collection("pictures")->full_description, "# Pictures");
+  EXPECT_EQ(run({"collection", "remove", "pictures", "acme/b"}).code, 0);
+  EXPECT_EQ(run({"collection", "remove", "pictures", "acme/b"}).code, 1);
+  EXPECT_EQ(list({"collection", "list"})[0]["public_models"], "acme/a");
+  const Answer missing = run({"collection", "add", "none", "acme/a"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.error.find("mimeo collection list"), std::string::npos) << missing.error;
+  EXPECT_EQ(run({"collection", "add", "pictures", "acme/none"}).code, 1);
+  EXPECT_EQ(run({"collection", "delete", "pictures"}).code, 0);
+  EXPECT_EQ(run({"collection", "delete", "pictures"}).code, 1);
+}
+
+TEST_F(CommandLineTest, MakesAModelOfficialAndBack) {
+  run({"account", "create", "acme"});
+  store::Model model;
+  model.owner_id = store_.get_account_by_username("acme")->id;
+  model.name = "a";
+  const ModelId id = store_.create_model(model)->id;
+  EXPECT_EQ(run({"model", "set-official", "acme/a"}).code, 0);
+  EXPECT_TRUE(*discovery_.is_official(id));
+  EXPECT_EQ(run({"model", "set-official", "acme/a", "--off"}).code, 0);
+  EXPECT_FALSE(*discovery_.is_official(id));
+  EXPECT_EQ(run({"model", "set-official", "acme/none"}).code, 1);
+}
+
+TEST_F(CommandLineTest, SetsLimitsOfAnAccountOneByOne) {
+  run({"account", "create", "acme"});
+  EXPECT_TRUE(list({"account", "limits", "acme"})[0]["create_per_minute"].is_null());
+  Json row = list({"account", "limits", "acme", "--create", "6", "--create-burst", "1"})[0];
+  EXPECT_EQ(row["create_per_minute"], 6);
+  row = list({"account", "limits", "acme", "--other", "0"})[0];
+  EXPECT_EQ(row["create_burst"], 1) << "what is not given stays";
+  EXPECT_EQ(row["other_per_minute"], 0);
+  row = list({"account", "limits", "acme", "--create=-1"})[0];
+  EXPECT_TRUE(row["create_per_minute"].is_null());
+  list({"account", "limits", "acme", "--reset"});
+  EXPECT_TRUE(discovery_.list_account_limits()->empty());
+  EXPECT_EQ(run({"account", "limits", "nobody"}).code, 1);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "common/config/settings.h"
 #include "common/http/outbound.h"
+#include "control-plane/http/client_address.h"
 
 namespace mimeo::control {
 namespace {
@@ -62,6 +63,10 @@ void add_limits(Settings& settings, ControlPlaneConfig& config) {
   settings.add("rate-read-per-minute", &config.rate_read_per_minute,
                "Reads of single predictions; 0 = no limit");
   settings.add("rate-other-per-minute", &config.rate_other_per_minute, "Other calls; 0 = no limit");
+  settings.add("rate-anonymous-per-minute", &config.rate_anonymous_per_minute,
+               "Calls from one address without a valid token; 0 = no limit");
+  settings.add("trusted-proxies", &config.trusted_proxies,
+               "Addresses of proxies, comma separated, whose X-Forwarded-For says the client's");
   settings.add("webhook-https-only", &config.webhook_https_only, "Refuse http:// receivers");
   settings.add("webhook-allow-private", &config.webhook_allow_private,
                "Receivers may have private addresses");
@@ -150,6 +155,8 @@ Status complete_config(ControlPlaneConfig& config) {
   if (config.training_max_instances < 1) {
     return absl::InvalidArgumentError("training-max-instances must be at least 1");
   }
+  MIMEO_RETURN_IF_ERROR(
+      with_context(parse_addresses(config.trusted_proxies).status(), "trusted-proxies"));
   if (config.batches_in_flight == 0) config.batches_in_flight = 1;
   return absl::OkStatus();
 }

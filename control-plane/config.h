@@ -45,6 +45,8 @@ struct ControlPlaneConfig {
   std::int64_t rate_create_per_minute = 600;  // Per account; 0 = no limit.
   std::int64_t rate_read_per_minute = 60'000;
   std::int64_t rate_other_per_minute = 3'000;
+  std::int64_t rate_anonymous_per_minute = 300;  // Per client address.
+  std::string trusted_proxies;  // Addresses, comma separated: their X-Forwarded-For counts.
   bool webhook_https_only = false;
   bool webhook_allow_private = false;           // Receivers may be inside of the network.
   std::vector<std::string> webhook_allow;       // Exceptions (http::add_exception), for these only.

@@ -73,7 +73,7 @@ PredictionView view_of(const IntakeRequest& request, const NewPrediction& row) {
   view.target = row.target;
   view.model_owner = request.model_owner;
   view.model_name = request.model_name;
-  view.version = row.version;
+  if (!request.hides_version) view.version = row.version;
   view.deployment = request.deployment_name;
   view.source = row.source;
   view.is_training = row.is_training;
@@ -225,7 +225,7 @@ asio::awaitable<Result<PredictionView>> Intake::create(IntakeRequest request) {
   PredictionView view = view_of(request, row);
   Binding binding = row.deployment ? Binding::kLate : Binding::kFixed;
   if (outcome == CreateOutcome::kAssigned && slot) {
-    view.version = slot->grant.version;
+    if (!request.hides_version) view.version = slot->grant.version;
     view.attempt = 1;
     binding = Binding::kFixed;
   }

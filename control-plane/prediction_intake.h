@@ -31,9 +31,10 @@ struct IntakeRequest {
   store::Account account;
   store::Target target;
   ModelId model = 0;
-  std::string model_owner;  // Names of `model`: the answer is built from the request, without
-  std::string model_name;   // reading anything back.
-  VersionId version;        // That the input was validated against.
+  std::string model_owner;     // Names of `model`: the answer is built from the request, without
+  std::string model_name;      // reading anything back.
+  VersionId version;           // That the input was validated against.
+  bool hides_version = false;  // Of an official model: the answer does not show it.
   std::optional<DeploymentId> deployment;
   std::string deployment_name;  // "owner/name" of `deployment`, or empty.
   PredictionSource source = PredictionSource::kApi;

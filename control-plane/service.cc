@@ -18,6 +18,7 @@
 #include "control-plane/event_hub.h"
 #include "control-plane/http/audit_trail.h"
 #include "control-plane/http/authenticator.h"
+#include "control-plane/http/client_address.h"
 #include "control-plane/http/front_page.h"
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
@@ -30,6 +31,7 @@
 #include "control-plane/peer_streams.h"
 #include "control-plane/prediction_intake.h"
 #include "control-plane/queue_limits.h"
+#include "control-plane/rate_overrides.h"
 #include "control-plane/recent_predictions.h"
 #include "control-plane/registry/push_service.h"
 #include "control-plane/registry/token_service.h"
@@ -39,6 +41,7 @@
 #include "control-plane/scheduler_client.h"
 #include "control-plane/sweeper.h"
 #include "control-plane/training_finisher.h"
+#include "control-plane/version_eraser.h"
 #include "control-plane/webhook_sender.h"
 
 namespace mimeo::control {
@@ -79,6 +82,7 @@ RateLimits rate_limits(const ControlPlaneConfig& config) {
   limits.create_prediction = config.rate_create_per_minute;
   limits.read_prediction = config.rate_read_per_minute;
   limits.other = config.rate_other_per_minute;
+  limits.anonymous = config.rate_anonymous_per_minute;
   return limits;
 }
 
@@ -210,6 +214,7 @@ struct Service::State {
   Maintenance maintenance;
   Sweeper sweeper;
   Metering metering;
+  VersionEraser eraser;
   bool is_draining = false;
   SteadyTime pinged_at;
   TaskGroup tasks;  // Last: its tasks use everything above.
@@ -237,6 +242,12 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
                   webhook_retention(config)),
       sweeper(sweeper_parts()),
       metering(metering_pool, parts.usage, clock, parts.metrics, metering_options(config)),
+      eraser(VersionEraserParts{.deletions = parts.deletions,
+                                .discovery = parts.discovery,
+                                .retention = parts.retention,
+                                .webhook_log = parts.webhook_log,
+                                .blobs = parts.blobs,
+                                .pool = read_pool}),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
   if (parts.trainings != nullptr) prepare_trainings();
@@ -355,6 +366,7 @@ asio::awaitable<Status> Service::State::start_core() {
   tasks.spawn("maintenance", maintenance.run());
   tasks.spawn("removals", sweeper.run());
   tasks.spawn("metering", metering.run());
+  tasks.spawn("deleted versions", eraser.run());
   if (pushes) pushes->start();
   co_return absl::OkStatus();
 }
@@ -399,6 +411,8 @@ void Service::State::start_front(std::string hub_addr) {
   ApiParts api_parts{.catalog = parts.catalog,
                      .predictions = parts.predictions,
                      .files = parts.files,
+                     .discovery = parts.discovery,
+                     .deletions = parts.deletions,
                      .blobs = parts.blobs,
                      .intake = *intake,
                      .hub = *hub,
@@ -417,8 +431,10 @@ void Service::State::start_front(std::string hub_addr) {
   router.add(api_routes(*api));
   limiter.emplace(clock, rate_limits(config));
   audit.emplace(parts.accounts, api_pool, clock, parts.metrics);
-  middleware.emplace(Middleware::Parts{router, *authenticator, *limiter, clock, parts.random,
-                                       parts.metrics, *audit});
+  middleware.emplace(Middleware::Parts{
+      router, *authenticator, *limiter, clock, parts.random, parts.metrics, *audit,
+      parse_addresses(config.trusted_proxies).value_or(std::vector<std::string>())});
+  tasks.spawn("limits of accounts", keep_overrides(&*limiter, &parts.limits, &api_pool));
   if (parts.access_feed == nullptr) return;
   parts.access_feed->start([this](std::optional<AccountId> account) {
     asio::post(parts.executor, [this, account] { authenticator->forget(account); });

@@ -15,8 +15,10 @@
 #include "common/blobs/blob_store.h"
 #include "common/crypto/crypto.h"
 #include "common/store/access_feed.h"
+#include "common/store/account_limits.h"
 #include "common/store/accounts.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
@@ -24,6 +26,7 @@
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
 #include "common/store/usage.h"
+#include "common/store/version_deletion.h"
 #include "common/telemetry/metrics.h"
 #include "control-plane/config.h"
 
@@ -38,6 +41,9 @@ struct ServiceParts {
   store::PredictionStore& predictions;
   store::CatalogStore& catalog;
   store::FilesStore& files;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
+  store::AccountLimitsStore& limits;
   store::FleetStore& fleet;
   store::OutboxStore& outbox;
   store::MaintenanceStore& maintenance;

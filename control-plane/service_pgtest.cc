@@ -24,7 +24,7 @@ class ServicePostgresTest : private InPostgres, public ServiceFixture {
  protected:
   ServicePostgresTest()
       : ServiceFixture(
-            ServiceStores{store, store, store, store, store, store, store, store, store, store}) {}
+            ServiceStores{store, store, store, store, store, store, store, store, store, store, store, store, store}) {}
 };
 
 TEST_F(ServicePostgresTest, ASynchronousAnswerIsExactlyWhatIsStored) {

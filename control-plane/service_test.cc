@@ -1,5 +1,6 @@
 #include "control-plane/service.h"
 
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_store.h"
@@ -15,13 +16,14 @@ struct InMemory {
   store::MemoryFiles files;
   store::MemoryRetention retention{memory, files};
   store::MemoryUsage usage{memory};
+  store::MemoryDiscovery discovery{memory};
 };
 
 class ServiceTest : private InMemory, public ServiceFixture {
  protected:
   ServiceTest()
       : ServiceFixture(ServiceStores{memory, memory, memory, memory, memory, memory, files, memory,
-                                     retention, usage}) {}
+                                     retention, usage, discovery, discovery, discovery}) {}
 };
 
 TEST_F(ServiceTest, ASynchronousPredictionGoesAllTheWay) {

@@ -487,7 +487,7 @@ CREATE TABLE public.targets (
 
 COMMENT ON TABLE public.targets IS 'What is queued and scaled as one.';
 
-COMMENT ON COLUMN public.targets.kind IS '0 deployment, 1 version pool, 2 training';
+COMMENT ON COLUMN public.targets.kind IS '0 deployment, 1 version pool, 2 training pool';
 
 COMMENT ON COLUMN public.targets.config_seq IS 'Grows with every change of what the target runs; commits in this order.';
 
@@ -776,6 +776,8 @@ CREATE INDEX predictions_default_deployment_id_id_idx ON public.predictions_defa
 CREATE INDEX targets_changes ON public.targets USING btree (cell_id, config_seq);
 
 CREATE UNIQUE INDEX targets_pool ON public.targets USING btree (version_id, sku) WHERE (kind = 1);
+
+CREATE UNIQUE INDEX targets_training ON public.targets USING btree (version_id, sku) WHERE (kind = 2);
 
 CREATE INDEX tokens_account ON public.tokens USING btree (account_id, id);
 

@@ -76,7 +76,7 @@ struct TokenChange {
 };
 
 // Upper bounds of one account; 0 = none. Reaching one is kResourceExhausted.
-struct AccountLimits {
+struct AccountBounds {
   std::size_t tokens = 0;         // Of an account, that neither ended nor are disabled.
   std::size_t organizations = 0;  // That one user is a member of.
   std::size_t members = 0;        // Of one organization.
@@ -89,7 +89,7 @@ class AccountsStore {
   // Makes an account; an organization gets `owner` as its first member unless that is 0.
   // kAlreadyExists when the name is taken. The entry's account becomes the new one.
   virtual Result<Account> add_account(const Account& account, AccountId owner,
-                                      const AccountLimits& limits, const AuditEntry& entry) = 0;
+                                      const AccountBounds& limits, const AuditEntry& entry) = 0;
   // kNotFound.
   virtual Result<Account> update_account(AccountId id, const AccountChange& change,
                                          const AuditEntry& entry) = 0;
@@ -98,18 +98,18 @@ class AccountsStore {
   virtual Result<std::vector<Membership>> list_members(AccountId organization,
                                                        std::string_view after,
                                                        std::size_t limit) = 0;
-  // By the organization's name; bounded by AccountLimits::organizations.
+  // By the organization's name; bounded by AccountBounds::organizations.
   virtual Result<std::vector<Membership>> list_organizations(AccountId user) = 0;
   virtual Result<std::optional<Role>> find_role(AccountId organization, AccountId user) = 0;
   // Makes a member or changes its role. kFailedPrecondition when the last owner would be none any
   // more, kNotFound when either account is missing or of the wrong type.
-  virtual Status put_member(const Membership& member, const AccountLimits& limits,
+  virtual Status put_member(const Membership& member, const AccountBounds& limits,
                             const AuditEntry& entry) = 0;
   // kFailedPrecondition for the last owner; kNotFound for who is no member.
   virtual Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) = 0;
 
   // kNotFound without such an account.
-  virtual Result<Token> add_token(const Token& token, const AccountLimits& limits,
+  virtual Result<Token> add_token(const Token& token, const AccountBounds& limits,
                                   const AuditEntry& entry) = 0;
   virtual Result<Token> get_token(std::int64_t id) = 0;
   // Newest first, ids below `below_id` (0 = from the newest); `created_by` 0 = whoever made them.

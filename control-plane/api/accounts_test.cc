@@ -31,7 +31,8 @@ class AccountsApi : public ApiTest {
         call("GET", "/v1/account/audit-log" + query, "", as(caller.empty() ? token_ : caller));
     EXPECT_EQ(reply.status, 200) << reply.body;
     std::vector<std::string> names;
-    for (const json& entry : reply.json()["results"]) names.push_back(entry["action"]);
+    const json page = reply.json();
+    for (const json& entry : page["results"]) names.push_back(entry["action"]);
     return names;
   }
 
@@ -110,7 +111,7 @@ TEST_F(AccountsApi, WhatIsWrongWithANewTokenIsSaid) {
 }
 
 TEST_F(AccountsApi, TokensAreLimitedAndPaged) {
-  settings_.account_limits.tokens = 53;
+  settings_.account_bounds.tokens = 53;
   start();
   for (int i = 0; i < 52; ++i) make({{"name", "t"}}, token_);
   const Reply reply = post("/v1/account/tokens", {{"name", "one too many"}});
@@ -149,7 +150,7 @@ TEST_F(AccountsApi, NamesOfOrganizationsAreChecked) {
   }
   EXPECT_EQ(post("/v1/organizations", {{"username", "corp"}}).status, 409);
   EXPECT_EQ(post("/v1/organizations", {{"username", "stranger"}}).status, 409);
-  settings_.account_limits.organizations = 1;
+  settings_.account_bounds.organizations = 1;
   start();
   EXPECT_EQ(post("/v1/organizations", {{"username", "second"}}).status, 422);
 }
@@ -173,7 +174,7 @@ TEST_F(AccountsApi, WrongMembersAreRefusedWithAReason) {
   EXPECT_EQ(set_role("corp", "viewer", token_), 422);
   EXPECT_EQ(call("DELETE", "/v1/organizations/corp/members/stranger").status, 404);
   EXPECT_EQ(call("GET", "/v1/organizations/acme").status, 404) << "a user is none";
-  settings_.account_limits.members = 1;
+  settings_.account_bounds.members = 1;
   start();
   EXPECT_EQ(set_role("stranger", "viewer", token_), 422);
 }

@@ -25,6 +25,7 @@
 #include "common/store/webhook_log.h"
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/api/transfer_limit.h"
+#include "control-plane/api/version_users.h"
 #include "control-plane/event_hub.h"
 #include "control-plane/http/authenticator.h"
 #include "control-plane/http/router.h"
@@ -55,13 +56,15 @@ struct ApiSettings {
   std::size_t max_downloads = 1'000;
   std::chrono::seconds longest_keep = std::chrono::hours(24 * 95);  // Of predictions' data.
   std::chrono::seconds deployment_idle{15 * 60};  // Unused for that long before it may be deleted.
-  store::AccountLimits account_limits{.tokens = 100, .organizations = 50, .members = 500};
+  store::AccountBounds account_bounds{.tokens = 100, .organizations = 50, .members = 500};
 };
 
 struct ApiParts {
   store::CatalogStore& catalog;
   store::PredictionStore& predictions;
   store::FilesStore& files;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
   blobs::BlobStore& blobs;
   PredictionIntake& intake;
   EventHub& hub;
@@ -87,7 +90,8 @@ class Api {
         urls(settings.external_url),
         description(openapi_document(settings.external_url)),
         ids(parts.clock, parts.random),
-        reader(parts.catalog, parts.pool, parts.clock),
+        reader(parts.catalog, parts.discovery, parts.pool, parts.clock),
+        version_users(parts.deletions, parts.pool, parts.clock),
         uploads(settings.max_uploads),
         downloads(settings.max_downloads),
         spend(executor, parts.pool, parts.usage, parts.clock),
@@ -100,6 +104,7 @@ class Api {
       description;  // Not OK only when the fragments contradict each other.
   IdGenerator ids;
   CatalogReader reader;
+  VersionUsers version_users;
   TransferLimit uploads;
   TransferLimit downloads;
   SpendGuard spend;

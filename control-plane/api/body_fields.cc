@@ -103,6 +103,14 @@ std::optional<bool> BodyFields::boolean(const char* name) {
   return std::nullopt;
 }
 
+void BodyFields::close(std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : body_.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      add_problem(key, "This field cannot be changed.");
+    }
+  }
+}
+
 void check_sku(BodyFields& fields, std::string_view sku, const std::vector<Hardware>& known) {
   std::string options;
   for (const Hardware& hardware : known) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ class BodyFields {
   std::optional<std::int64_t> big_integer(const char* name, std::int64_t low, std::int64_t high);
   // True when the body names it, even as null.
   [[nodiscard]] bool has(const char* name) const { return body_.contains(name); }
+
+  // Notes a problem for each key of the body that is none of `known`.
+  void close(std::initializer_list<std::string_view> known);
 
   void add_problem(std::string_view name, std::string_view detail);
   [[nodiscard]] const std::vector<FieldProblem>& problems() const { return problems_; }

@@ -31,8 +31,10 @@ std::shared_ptr<const VersionSchema> compile(const store::Version& version) {
 
 }  // namespace
 
-CatalogReader::CatalogReader(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock)
+CatalogReader::CatalogReader(store::CatalogStore& catalog, store::DiscoveryStore& discovery,
+                             BlockingPool& pool, const Clock& clock)
     : catalog_(catalog),
+      discovery_(discovery),
       pool_(pool),
       versions_(clock, 5s, kVersions),
       schemas_(clock, 1h, kVersions),
@@ -59,13 +61,15 @@ CatalogReader::Read<KnownVersion> CatalogReader::any_version(VersionId id) {
 
 CatalogReader::Read<KnownVersion> CatalogReader::load_version(VersionId id) {
   std::shared_ptr<const VersionSchema> schema = schemas_.find(id);
-  auto read = [catalog = &catalog_, id, schema]() -> Result<std::shared_ptr<const KnownVersion>> {
+  auto read = [catalog = &catalog_, discovery = &discovery_, id,
+               schema]() -> Result<std::shared_ptr<const KnownVersion>> {
     auto known = std::make_shared<KnownVersion>();
     MIMEO_ASSIGN_OR_RETURN(known->version, catalog->get_version(id, 0));
     if (known->version.state != store::VersionState::kReady) {
       return absl::NotFoundError("no such version");
     }
     MIMEO_ASSIGN_OR_RETURN(known->model, catalog->get_model_by_id(known->version.model));
+    MIMEO_ASSIGN_OR_RETURN(known->is_official, discovery->is_official(known->model.id));
     known->schema = schema != nullptr ? schema : compile(known->version);
     return known;
   };

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "control-plane/http/read_cache.h"
 #include "control-plane/input_validator.h"
 
@@ -22,6 +23,7 @@ struct KnownVersion {
   store::Version version;
   store::Model model;  // As it was when this was read; its id, names, visibility and owner hold.
   std::shared_ptr<const VersionSchema> schema;
+  bool is_official = false;  // Of the model; as old as the rest.
 
   [[nodiscard]] bool is_visible_to(AccountId viewer) const {
     return model.visibility == store::Visibility::kPublic || model.owner_id == viewer;
@@ -40,7 +42,8 @@ class CatalogReader {
   template <class T>
   using Read = boost::asio::awaitable<Result<std::shared_ptr<const T>>>;
 
-  CatalogReader(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock);
+  CatalogReader(store::CatalogStore& catalog, store::DiscoveryStore& discovery, BlockingPool& pool,
+                const Clock& clock);
 
   // kNotFound also when the viewer may not see it, or when it is not ready.
   Read<KnownVersion> version(VersionId id, AccountId viewer);
@@ -63,6 +66,7 @@ class CatalogReader {
   Read<KnownVersion> load_version(VersionId id);
 
   store::CatalogStore& catalog_;
+  store::DiscoveryStore& discovery_;
   BlockingPool& pool_;
   ReadCache<VersionId, KnownVersion> versions_;
   ReadCache<VersionId, VersionSchema> schemas_;  // Compiled ones, for longer: they never change.

@@ -41,6 +41,8 @@ IntakeRequest intake_request(const Api& api, const Call& call, const CreateTerms
   out.model_owner = plan.version->model.owner;
   out.model_name = plan.version->model.name;
   out.version = plan.version->version.id;
+  out.hides_version =
+      plan.version->is_official && !plan.deployment && plan.kind == InputKind::kPrediction;
   out.deployment = plan.deployment;
   out.deployment_name = plan.deployment_name;
   out.is_training = plan.kind == InputKind::kTraining;
@@ -113,6 +115,8 @@ Answer create_and_answer(Api& api, Call& call, CreateTerms terms, PredictionRequ
 
   const bool may_spend = co_await api.spend.may_spend(call.account().id);
   if (!may_spend) co_return problem::insufficient_credit(api.urls.api("/account/spend-limit"));
+  MIMEO_CO_RETURN_IF_ERROR(co_await api.version_users.note(
+      plan.version->version.id, plan.version->model.owner_id, call.account().id));
   IntakeRequest intake =
       intake_request(api, call, terms, std::move(request), std::move(input), plan);
   MIMEO_CO_ASSIGN_OR_RETURN(store::PredictionView view,

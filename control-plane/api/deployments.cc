@@ -104,27 +104,30 @@ boost::asio::awaitable<void> cancel_all(Api* api, store::PredictionFilter filter
 
 Answer list_deployments(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
-  std::optional<WallTime> before;
+  std::optional<store::PageStart<DeploymentId>> start;
   if (cursor) {
-    MIMEO_CO_ASSIGN_OR_RETURN(before, parse_time_position(cursor->position));
+    MIMEO_CO_ASSIGN_OR_RETURN(const auto position, parse_row_position(cursor->position));
+    start.emplace();
+    start->at = position.first;
+    start->key = position.second;
+    start->is_backward = cursor->direction == PageDirection::kBackward;
   }
-  auto read = [catalog = &api.parts.catalog, owner = call.viewer(), before] {
-    return catalog->list_deployments(owner, before, kPageSize + 1);
+  auto read = [discovery = &api.parts.discovery, owner = call.viewer(), start] {
+    return discovery->page_deployments(owner, start, kPageSize + 1);
   };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Deployment> deployments,
                             co_await api.parts.pool.run(std::move(read)));
-  std::optional<std::string> next;
-  if (deployments.size() > kPageSize) {
-    deployments.resize(kPageSize);
-    const Cursor last{PageDirection::kForward, time_position(deployments.back().created_at)};
-    next = PageLinks(api.urls.api("/deployments"), *call.head).to(last);
-  }
+  const PageLinks links(api.urls.api("/deployments"), *call.head);
+  const PageEnds ends =
+      end_page(deployments, kPageSize, cursor, links, [](const store::Deployment& deployment) {
+        return row_position(deployment.created_at, deployment.id);
+      });
   std::vector<std::string> results;
   for (store::Deployment& deployment : deployments) {
     MIMEO_CO_ASSIGN_OR_RETURN(std::string text, co_await show(api, std::move(deployment)));
     results.push_back(std::move(text));
   }
-  co_return json_response(200, page_json(next, std::nullopt, results));
+  co_return json_response(200, page_json(ends.next, ends.previous, results));
 }
 
 Answer create_deployment(Api& api, Call& call) {

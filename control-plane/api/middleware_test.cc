@@ -95,6 +95,69 @@ TEST_F(ApiTest, RateLimitsAreShownAndEnforced) {
   EXPECT_EQ(second.header("Retry-After"), "60");
 }
 
+TEST_F(ApiTest, RateLimitsAreShownOnRefusalsButNotWithoutAToken) {
+  EXPECT_NE(get("/v1/models/acme/none").header("ratelimit-remaining"), "");
+  EXPECT_NE(call("POST", "/v1/models", "{").header("ratelimit-reset"), "");
+  const Reply reply = call("GET", "/v1/account", "", {{"Authorization", ""}});
+  EXPECT_EQ(reply.status, 401);
+  EXPECT_EQ(reply.header("ratelimit-remaining"), "");
+}
+
+TEST_F(ApiTest, AnAccountMayHaveLimitsOfItsOwn) {
+  store::AccountLimits limits;
+  limits.account = account_.id;
+  limits.create_per_minute = 6;
+  limits.create_burst = 1;
+  limits.other_per_minute = 0;
+  limiter_->set_overrides({limits});
+  EXPECT_EQ(get("/v1/account").header("ratelimit-remaining"), "") << "no limit";
+  EXPECT_EQ(post("/v1/predictions", valid_body()).status, 201);
+  const Reply refused = post("/v1/predictions", valid_body());
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.json()["retry_after"], 10);
+  EXPECT_EQ(refused.header("ratelimit-remaining"), "0");
+  EXPECT_EQ(call("GET", "/v1/account", "", as(stranger_token_)).header("ratelimit-remaining"),
+            "2999");
+}
+
+TEST_F(ApiTest, CallsWithoutATokenAreLimitedByAddress) {
+  limits_.anonymous = 3;
+  start();
+  const Fields nobody{{"Authorization", ""}};
+  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).header("ratelimit-remaining"), "2");
+  EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 401);
+  EXPECT_EQ(call("GET", "/v1/search?query=x", "", as("wrong")).status, 200);
+  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).status, 429);
+  const Reply guess = call("GET", "/v1/account", "", as("wrong"));
+  EXPECT_EQ(guess.status, 429);
+  EXPECT_EQ(guess.header("Retry-After"), "20");
+  EXPECT_EQ(call("GET", "/v1/account", "", nobody).status, 401) << "costs nothing, says why";
+}
+
+TEST_F(ApiTest, SomebodyWhoGuessesTokensDoesNotShutOutHisNeighbours) {
+  limits_.anonymous = 1;
+  start();
+  EXPECT_EQ(get("/v1/account").status, 200);
+  EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 401);
+  EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 429);
+  EXPECT_EQ(get("/v1/account").status, 200) << "seen before";
+}
+
+TEST_F(ApiTest, BehindAProxyTheClientsAddressCounts) {
+  limits_.anonymous = 1;
+  trusted_proxies_ = {"127.0.0.1"};
+  start();
+  const auto from = [&](const std::string& address) {
+    return call("GET", "/v1/search?query=x", "",
+                {{"Authorization", ""}, {"X-Forwarded-For", address}})
+        .status;
+  };
+  EXPECT_EQ(from("203.0.113.1"), 200);
+  EXPECT_EQ(from("203.0.113.1"), 429);
+  EXPECT_EQ(from("203.0.113.9, 203.0.113.2"), 200);
+  EXPECT_EQ(from("203.0.113.8, 203.0.113.2"), 429) << "only the last one is the proxy's word";
+}
+
 TEST_F(ApiTest, EveryAnswerNamesItsRequest) {
   EXPECT_EQ(get("/v1/account").header("X-Request-Id").size(), 20U);
   const Reply given = call("GET", "/v1/account", "", {{"X-Request-Id", "abc-1"}});
@@ -125,12 +188,6 @@ TEST_F(ApiTest, TheAccountAndItsWebhookSecret) {
 TEST_F(ApiTest, HardwareIsABareArray) {
   EXPECT_EQ(get("/v1/hardware").json(),
             json::parse(R"([{"sku":"cpu","name":"CPU"},{"sku":"gpu-t4","name":"Nvidia T4 GPU"}])"));
-}
-
-TEST_F(ApiTest, ThereAreNoCollections) {
-  EXPECT_EQ(get("/v1/collections").json(),
-            json::parse(R"({"next":null,"previous":null,"results":[]})"));
-  EXPECT_EQ(get("/v1/collections/text-to-image").status, 404);
 }
 
 TEST_F(ApiTest, PathTricksAreClientErrors) {

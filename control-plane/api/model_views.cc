@@ -1,49 +1,46 @@
 #include "control-plane/api/model_views.h"
 
-#include <optional>
 #include <utility>
 
 #include "control-plane/http/json_codec.h"
+#include "control-plane/strings.h"
 
 namespace mimeo::control {
-namespace {
 
-// On a pool thread. What is gone since the model was read is shown as null.
-Result<std::string> show(const ApiParts& parts, const Urls& urls, const store::Model& model) {
-  std::optional<store::Version> latest;
-  if (model.latest_version) {
-    Result<store::Version> found = parts.catalog.get_version(*model.latest_version, 0);
-    if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
-    if (found.ok()) latest = *std::move(found);
+Result<std::vector<std::string>> show_models(const ApiParts& parts, const Urls& urls,
+                                             const std::vector<store::Model>& models) {
+  std::vector<ModelId> ids;
+  ids.reserve(models.size());
+  for (const store::Model& model : models) ids.push_back(model.id);
+  MIMEO_ASSIGN_OR_RETURN(const std::vector<store::ModelFacts> facts,
+                         parts.discovery.describe_models(ids));
+  std::vector<std::string> out;
+  out.reserve(models.size());
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    out.push_back(model_json(models[i], facts.at(i), urls));
   }
-  std::optional<store::PredictionView> example;
-  if (model.default_example) {
-    Result<store::PredictionView> found = parts.predictions.get(*model.default_example, 0);
-    if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
-    if (found.ok()) example = *std::move(found);
-  }
-  return model_json(model, latest ? &*latest : nullptr, example ? &*example : nullptr, urls);
+  return out;
 }
-
-}  // namespace
 
 boost::asio::awaitable<Result<std::vector<std::string>>> models_json(
     Api& api, std::vector<store::Model> models) {
-  auto work = [api = &api, models = std::move(models)]() -> Result<std::vector<std::string>> {
-    std::vector<std::string> out;
-    out.reserve(models.size());
-    for (const store::Model& model : models) {
-      MIMEO_ASSIGN_OR_RETURN(std::string text, show(api->parts, api->urls, model));
-      out.push_back(std::move(text));
-    }
-    return out;
+  auto work = [api = &api, models = std::move(models)] {
+    return show_models(api->parts, api->urls, models);
   };
   co_return co_await api.parts.pool.run(std::move(work));
 }
 
 boost::asio::awaitable<Result<std::string>> one_model_json(Api& api, store::Model model) {
-  auto work = [api = &api, model = std::move(model)] { return show(api->parts, api->urls, model); };
-  co_return co_await api.parts.pool.run(std::move(work));
+  std::vector<store::Model> models;
+  models.push_back(std::move(model));
+  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<std::string> shown,
+                            co_await models_json(api, std::move(models)));
+  co_return std::move(shown.front());
+}
+
+std::string model_url(const Api& api, const Call& call, std::string_view suffix) {
+  return api.urls.api(concat("/models/", http::percent_encode(call.param(0)), "/",
+                             http::percent_encode(call.param(1)), suffix));
 }
 
 }  // namespace mimeo::control

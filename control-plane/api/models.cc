@@ -1,10 +1,11 @@
-// /models: create, read, list, search, change, delete, README and examples.
+// /models: create, read, list, search, change, delete, and README.
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/domain/names.h"
-#include "common/store/text.h"
 #include "control-plane/api/body_fields.h"
 #include "control-plane/api/model_views.h"
 #include "control-plane/api/resources.h"
@@ -17,6 +18,8 @@ namespace mimeo::control {
 namespace {
 
 constexpr std::size_t kPageSize = 25;
+constexpr std::size_t kLongestQuery = 1'000;
+constexpr std::int64_t kMostModels = 1'000;  // Of an account.
 
 // As it is now, for calls that show or change it.
 boost::asio::awaitable<Result<store::Model>> read_model(Api& api, Call& call) {
@@ -46,11 +49,12 @@ WallTime position_time(const store::Model& model, store::ModelSort sort) {
   return model.created_at;
 }
 
-// kInvalidArgument for unknown words and bad cursors.
-Result<store::ModelFilter> filter_of(const Call& call) {
-  store::ModelFilter filter;
-  filter.viewer = call.viewer();
-  filter.limit = kPageSize + 1;
+bool is_backward(const std::optional<Cursor>& cursor) {
+  return cursor && cursor->direction == PageDirection::kBackward;
+}
+
+// The order of the list. kInvalidArgument for unknown words.
+Status read_order(const Call& call, store::ModelFilter& filter) {
   const std::string_view sort = call.head->parameter("sort_by").value_or("");
   if (sort == "model_created_at") {
     filter.sort = store::ModelSort::kCreated;
@@ -64,27 +68,78 @@ Result<store::ModelFilter> filter_of(const Call& call) {
   } else if (!direction.empty() && direction != "desc") {
     return absl::InvalidArgumentError("sort_direction must be \"asc\" or \"desc\"");
   }
-  MIMEO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
-  if (cursor) {
-    MIMEO_ASSIGN_OR_RETURN(filter.after, parse_row_position(cursor->position));
-  }
-  return filter;
+  return absl::OkStatus();
 }
 
-Answer list_page(Api& api, Call& call, store::ModelFilter filter) {
+// Public models in their order. A page that is read backward is read in the other order, and
+// turned.
+Answer list_page(Api& api, Call& call) {
+  store::ModelFilter filter;
+  filter.viewer = call.viewer();
+  filter.limit = kPageSize + 1;
+  MIMEO_CO_RETURN_IF_ERROR(read_order(call, filter));
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
+  if (cursor) {
+    MIMEO_CO_ASSIGN_OR_RETURN(filter.after, parse_row_position(cursor->position));
+  }
+  if (is_backward(cursor)) {
+    const bool is_descending = filter.direction == store::SortDirection::kDescending;
+    filter.direction =
+        is_descending ? store::SortDirection::kAscending : store::SortDirection::kDescending;
+  }
   auto read = [catalog = &api.parts.catalog, filter] { return catalog->list_models(filter); };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Model> models,
                             co_await api.parts.pool.run(std::move(read)));
-  std::optional<std::string> next;
-  if (models.size() > kPageSize) {
-    models.resize(kPageSize);
-    const WallTime at = position_time(models.back(), filter.sort);
-    const Cursor cursor{PageDirection::kForward, row_position(at, models.back().id)};
-    next = PageLinks(api.urls.api("/models"), *call.head).to(cursor);
-  }
+  if (is_backward(cursor)) std::reverse(models.begin(), models.end());
+  const PageLinks links(api.urls.api("/models"), *call.head);
+  const PageEnds ends =
+      end_page(models, kPageSize, cursor, links, [sort = filter.sort](const store::Model& model) {
+        return row_position(position_time(model, sort), model.id);
+      });
   MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> results,
                             co_await models_json(api, std::move(models)));
-  co_return json_response(200, page_json(next, std::nullopt, results));
+  co_return json_response(200, page_json(ends.next, ends.previous, results));
+}
+
+// Scores have four decimals: a position is the score in ten thousandths, and the model.
+std::string hit_position(const store::SearchHit& hit) {
+  return concat(std::llround(hit.score * 10'000), ".", hit.model.id);
+}
+
+Result<store::ModelSearch::Start> start_of(const Cursor& cursor) {
+  const auto dot = cursor.position.find('.');
+  if (dot == std::string::npos) return bad_cursor();
+  const auto score = parse_number<std::int32_t>(cursor.position.substr(0, dot));
+  const auto model = parse_number<ModelId>(cursor.position.substr(dot + 1));
+  if (!score || !model) return bad_cursor();
+  store::ModelSearch::Start start;
+  start.score = *score / 10'000.0;
+  start.id = *model;
+  start.is_backward = cursor.direction == PageDirection::kBackward;
+  return start;
+}
+
+// Public models that fit the text, best first.
+Answer search_page(Api& api, Call& call, std::string text) {
+  store::ModelSearch search;
+  search.text = std::move(text);
+  search.limit = kPageSize + 1;
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
+  if (cursor) {
+    MIMEO_CO_ASSIGN_OR_RETURN(search.start, start_of(*cursor));
+  }
+  auto read = [discovery = &api.parts.discovery, search] {
+    return discovery->search_models(search);
+  };
+  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::SearchHit> hits,
+                            co_await api.parts.pool.run(std::move(read)));
+  const PageLinks links(api.urls.api("/models"), *call.head);
+  const PageEnds ends = end_page(hits, kPageSize, cursor, links, hit_position);
+  std::vector<store::Model> models;
+  for (store::SearchHit& hit : hits) models.push_back(std::move(hit.model));
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> results,
+                            co_await models_json(api, std::move(models)));
+  co_return json_response(200, page_json(ends.next, ends.previous, results));
 }
 
 store::Model model_of(BodyFields& fields, const store::Account& account) {
@@ -120,15 +175,15 @@ std::string query_text(const std::string& body) {
 
 }  // namespace
 
-Answer list_models(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(store::ModelFilter filter, filter_of(call));
-  co_return co_await list_page(api, call, std::move(filter));
-}
+Answer list_models(Api& api, Call& call) { return list_page(api, call); }
 
 Answer query_models(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(store::ModelFilter filter, filter_of(call));
-  filter.text = store::sanitize_text(query_text(call.body));
-  co_return co_await list_page(api, call, std::move(filter));
+  std::string text(trimmed(query_text(call.body)));
+  if (text.size() > kLongestQuery) {
+    co_return absl::InvalidArgumentError("The query must be at most 1000 bytes long");
+  }
+  if (text.empty()) co_return co_await list_page(api, call);  // Everything fits.
+  co_return co_await search_page(api, call, std::move(text));
 }
 
 Answer create_model(Api& api, Call& call) {
@@ -144,7 +199,16 @@ Answer create_model(Api& api, Call& call) {
         concat("You cannot create a model for the owner \"", model.owner, "\"."));
   }
   model.created_at = api.parts.clock.now();
+  // Two creates at once may both be the last one: no harm.
+  auto count = [discovery = &api.parts.discovery, owner = model.owner_id] {
+    return discovery->count_models(owner);
+  };
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::int64_t models,
+                            co_await api.parts.pool.run(std::move(count)));
   auto write = [catalog = &api.parts.catalog, model] { return catalog->create_model(model); };
+  if (models >= kMostModels) {
+    co_return problem::conflict("An account can have at most 1,000 models.");
+  }
   Result<store::Model> created = co_await api.parts.pool.run(std::move(write));
   if (absl::IsAlreadyExists(created.status())) co_return problem::model_exists();
   if (!created.ok()) co_return created.status();
@@ -170,6 +234,7 @@ Answer update_model(Api& api, Call& call) {
   take("paper_url", change.paper_url);
   take("weights_url", change.weights_url);
   take("license_url", change.license_url);
+  fields.close({"description", "readme", "github_url", "paper_url", "weights_url", "license_url"});
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   auto write = [catalog = &api.parts.catalog, id = model.id, change] {
     return catalog->update_model(id, change);
@@ -194,20 +259,6 @@ Answer get_readme(Api& api, Call& call) {
   response.headers.add("Content-Type", "text/plain; charset=utf-8");
   response.body = model.readme;
   co_return response;
-}
-
-Answer list_examples(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_model(api, call));
-  std::vector<std::string> results;
-  if (model.default_example) {
-    auto read = [store = &api.parts.predictions, id = *model.default_example] {
-      return store->get(id, 0);
-    };
-    const Result<store::PredictionView> example = co_await api.parts.pool.run(std::move(read));
-    if (!example.ok() && !absl::IsNotFound(example.status())) co_return example.status();
-    if (example.ok()) results.push_back(prediction_json(*example, api.urls));
-  }
-  co_return json_response(200, page_json(std::nullopt, std::nullopt, results));
 }
 
 }  // namespace mimeo::control

@@ -71,8 +71,7 @@ TEST_F(ModelsApi, ADuplicateIsAConflictWithTheKnownSentence) {
 TEST_F(ModelsApi, PatchChangesExactlyItsSixFields) {
   const Reply reply = call("PATCH", "/v1/models/acme/hello",
                            R"({"description":"new","github_url":"https://g","paper_url":"https://p",
-                               "license_url":"https://l","weights_url":"https://w","readme":"# Hi",
-                               "visibility":"public","run_count":99})");
+                               "license_url":"https://l","weights_url":"https://w","readme":"# Hi"})");
   EXPECT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.json()["description"], "new");
   EXPECT_EQ(reply.json()["visibility"], "private");
@@ -85,6 +84,23 @@ TEST_F(ModelsApi, PatchChangesExactlyItsSixFields) {
   EXPECT_EQ(call("PATCH", "/v1/models/acme/hello", R"({"description":null})").json()["description"],
             nullptr);
   EXPECT_EQ(call("PATCH", "/v1/models/acme/hello", R"({"description":5})").status, 400);
+  const Reply other =
+      call("PATCH", "/v1/models/acme/hello", R"({"description":"x","visibility":"public"})");
+  EXPECT_EQ(other.status, 400);
+  EXPECT_EQ(other.json()["errors"][0]["pointer"], "/visibility");
+  EXPECT_EQ(get("/v1/models/acme/hello").json()["description"], nullptr) << "nothing was changed";
+}
+
+TEST_F(ModelsApi, AnAccountHasAtMostAThousandModels) {
+  store::Model model;
+  model.owner_id = account_.id;
+  while (*discovery_.count_models(account_.id) < 1'000) {
+    model.name = "m" + std::to_string(*discovery_.count_models(account_.id));
+    ASSERT_TRUE(store_.create_model(model).ok());
+  }
+  const Reply reply = post("/v1/models", new_model("one-more"));
+  EXPECT_EQ(reply.status, 409);
+  EXPECT_NE(reply.json()["detail"].get<std::string>().find("1,000"), std::string::npos);
 }
 
 TEST_F(ModelsApi, OnlyTheOwnerChangesAModel) {
@@ -124,6 +140,12 @@ TEST_F(ModelsApi, ListsPublicModelsInBothOrders) {
   const json second = get(next.substr(std::string("https://mimeo.example").size())).json();
   EXPECT_EQ(names(second), (std::vector<std::string>{"m4", "m3", "m2", "m1", "m0"}));
   EXPECT_EQ(second["next"], nullptr);
+  EXPECT_EQ(first["previous"], nullptr);
+  add_model(account_, "newer", store::Visibility::kPublic);
+  const std::string previous = second["previous"].get<std::string>();
+  const json back = get(previous.substr(std::string("https://mimeo.example").size())).json();
+  EXPECT_EQ(names(back), names(first)) << "what came meanwhile shifts nothing";
+  EXPECT_EQ(back["next"], next);
   const json ascending = get("/v1/models?sort_by=model_created_at&sort_direction=asc").json();
   EXPECT_EQ(ascending["results"][0]["name"], "m0");
   EXPECT_EQ(get("/v1/models?sort_by=name").status, 400);
@@ -209,16 +231,6 @@ TEST_F(ModelsApi, AVersionIsDeletedUnlessItIsPublicOrForeign) {
   const store::Model shown = add_model(account_, "shown", store::Visibility::kPublic);
   add_version(shown.id, 'd', kSchema);
   EXPECT_EQ(call("DELETE", "/v1/models/acme/shown/versions/" + std::string(64, 'd')).status, 409);
-}
-
-TEST_F(ModelsApi, TheExampleIsAFullPrediction) {
-  EXPECT_EQ(get("/v1/models/acme/hello/examples").json()["results"].size(), 0U);
-  const std::string id = post("/v1/predictions", valid_body()).json()["id"];
-  store::ModelChange change;
-  change.default_example = *PredictionId::parse(id);
-  ASSERT_TRUE(store_.update_model(model_.id, change).ok());
-  EXPECT_EQ(get("/v1/models/acme/hello/examples").json()["results"][0]["id"], id);
-  EXPECT_EQ(get("/v1/models/acme/hello").json()["default_example"]["id"], id);
 }
 
 }  // namespace

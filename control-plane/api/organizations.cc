@@ -173,7 +173,7 @@ Answer create_organization(Api& api, Call& call) {
   call.audit.target = wanted.username;
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   auto write = [accounts = &api.parts.accounts, wanted, owner = call.viewer(),
-                limits = api.settings.account_limits,
+                limits = api.settings.account_bounds,
                 entry = entry_of(call, "organization.create", wanted.created_at)] {
     return accounts->add_account(wanted, owner, limits, entry);
   };
@@ -259,7 +259,7 @@ Answer put_member(Api& api, Call& call) {
   member.username = path.user.username;
   member.role = *role;
   member.created_at = api.parts.clock.now();
-  auto write = [accounts = &api.parts.accounts, member, limits = api.settings.account_limits,
+  auto write = [accounts = &api.parts.accounts, member, limits = api.settings.account_bounds,
                 entry = entry_of(call, "member.set", member.created_at)] {
     return accounts->put_member(member, limits, entry);
   };

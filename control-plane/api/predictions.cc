@@ -13,11 +13,26 @@ constexpr std::chrono::days kWebHistory{14};
 
 enum class Kind : std::uint8_t { kPredictions, kTrainings };
 
+// An example is there for all who see its model, and after the data of the prediction is gone.
+boost::asio::awaitable<Result<store::PredictionView>> view_or_example(Api& api, PredictionId id,
+                                                                      AccountId viewer) {
+  Result<store::PredictionView> view = co_await api.parts.intake.view(id, viewer);
+  const bool is_whole = view.ok() && !view->data_removed;
+  if (is_whole || (!view.ok() && !absl::IsNotFound(view.status()))) co_return view;
+  auto find = [discovery = &api.parts.discovery, id, viewer] {
+    return discovery->find_example(id, viewer);
+  };
+  MIMEO_CO_ASSIGN_OR_RETURN(std::optional<store::Example> example,
+                            co_await api.parts.pool.run(std::move(find)));
+  if (example) co_return std::move(example->prediction);
+  co_return view;
+}
+
 Answer view_or_404(Api& api, Call& call, Kind kind) {
   const Result<PredictionId> id = PredictionId::parse(call.param(0));
   if (!id.ok()) co_return problem::not_found();
   MIMEO_CO_ASSIGN_OR_RETURN(const store::PredictionView view,
-                            co_await api.parts.intake.view(*id, call.viewer()));
+                            co_await view_or_example(api, *id, call.viewer()));
   if (kind == Kind::kTrainings && !view.is_training) co_return problem::not_found();
   co_return json_response(200, prediction_json(view, api.urls));
 }

@@ -88,7 +88,12 @@ Answer get_model(Api& api, Call& call);
 Answer update_model(Api& api, Call& call);
 Answer delete_model(Api& api, Call& call);
 Answer get_readme(Api& api, Call& call);
+
+// examples.cc
 Answer list_examples(Api& api, Call& call);
+Answer create_example(Api& api, Call& call);
+Answer delete_example(Api& api, Call& call);
+Answer put_default_example(Api& api, Call& call);
 
 // search.cc
 Answer search(Api& api, Call& call);

@@ -1,7 +1,9 @@
-// GET /search: models by words. Four keys, of which an installation fills one.
+// GET /search: models and collections by words. Public ones, and the caller's own private models.
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <array>
+#include <cstdio>
+#include <utility>
 
 #include "control-plane/api/model_views.h"
 #include "control-plane/api/resources.h"
@@ -14,6 +16,15 @@ namespace {
 
 constexpr int kDefaultLimit = 20;
 constexpr int kHighestLimit = 50;
+constexpr std::size_t kLongestQuery = 1'000;
+constexpr std::size_t kCollections = 10;
+
+struct Found {
+  std::vector<store::SearchHit> hits;
+  std::vector<std::string> shown;  // JSON of the hits' models.
+  std::vector<store::ModelFacts> facts;
+  std::vector<store::CollectionHit> collections;
+};
 
 // Numbers beyond the bounds are clamped, other text is kInvalidArgument.
 Result<std::size_t> limit_of(const Call& call) {
@@ -26,32 +37,76 @@ Result<std::size_t> limit_of(const Call& call) {
   return static_cast<std::size_t>(std::clamp(*limit, 1, kHighestLimit));
 }
 
+// On a pool thread.
+Result<Found> find(const ApiParts& parts, const Urls& urls, const store::ModelSearch& search) {
+  Found found;
+  MIMEO_ASSIGN_OR_RETURN(found.hits, parts.discovery.search_models(search));
+  std::vector<store::Model> models;
+  std::vector<ModelId> ids;
+  for (const store::SearchHit& hit : found.hits) {
+    models.push_back(hit.model);
+    ids.push_back(hit.model.id);
+  }
+  MIMEO_ASSIGN_OR_RETURN(found.shown, show_models(parts, urls, models));
+  MIMEO_ASSIGN_OR_RETURN(found.facts, parts.discovery.describe_models(ids));
+  MIMEO_ASSIGN_OR_RETURN(found.collections, parts.discovery.search_collections(
+                                                search.text, search.viewer, kCollections));
+  return found;
+}
+
+std::string four_decimals(double score) {
+  std::array<char, 16> text{};
+  const int length = std::snprintf(text.data(), text.size(), "%.4f", score);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
+void write_models(JsonWriter& json, const Found& found) {
+  json.key("models").begin_array();
+  for (std::size_t i = 0; i < found.shown.size(); ++i) {
+    json.begin_object().key("model").raw(found.shown[i]).key("metadata").begin_object();
+    json.key("generated_description").string(found.hits[i].model.description);
+    json.key("tags").begin_array();
+    for (const std::string& tag : found.facts[i].tags) json.string(tag);
+    json.end_array().key("score").raw(four_decimals(found.hits[i].score));
+    json.end_object().end_object();
+  }
+  json.end_array();
+}
+
+void write_collections(JsonWriter& json, const Found& found) {
+  json.key("collections").begin_array();
+  for (const store::CollectionHit& hit : found.collections) {
+    json.begin_object().key("name").string(hit.collection.name);
+    json.key("slug").string(hit.collection.slug);
+    json.key("description").string(hit.collection.description).key("models").begin_array();
+    for (const std::string& model : hit.models) json.string(model);
+    json.end_array().end_object();
+  }
+  json.end_array();
+}
+
 }  // namespace
 
 Answer search(Api& api, Call& call) {
   const std::string query(trimmed(call.head->parameter("query").value_or("")));
   if (query.empty()) co_return problem::search_without_query();
-  store::ModelFilter filter;
-  MIMEO_CO_ASSIGN_OR_RETURN(filter.limit, limit_of(call));
-  filter.viewer = call.viewer();
-  filter.text = query;
-  auto read = [catalog = &api.parts.catalog, filter] { return catalog->list_models(filter); };
-  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Model> models,
-                            co_await api.parts.pool.run(std::move(read)));
-  std::vector<std::string> descriptions;
-  for (const store::Model& model : models) descriptions.push_back(model.description);
-  MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> shown,
-                            co_await models_json(api, std::move(models)));
-  JsonWriter json;
-  json.begin_object().key("query").string(query).key("models").begin_array();
-  for (std::size_t i = 0; i < shown.size(); ++i) {
-    json.begin_object().key("model").raw(shown[i]).key("metadata").begin_object();
-    json.key("generated_description").string(descriptions[i]);
-    json.key("tags").begin_array().end_array();
-    // Every word occurs in every result: none fits better than another.
-    json.key("score").raw("1.0").end_object().end_object();
+  if (query.size() > kLongestQuery) {
+    co_return absl::InvalidArgumentError("query must be at most 1000 bytes long");
   }
-  json.end_array().key("collections").begin_array().end_array();
+  store::ModelSearch search;
+  MIMEO_CO_ASSIGN_OR_RETURN(search.limit, limit_of(call));
+  search.text = query;
+  search.viewer = call.viewer();
+  search.include_private = true;
+  auto work = [api = &api, search] { return find(api->parts, api->urls, search); };
+  const Result<Found> found = co_await api.parts.pool.run(std::move(work));
+  if (absl::IsInternal(found.status())) co_return problem::search_failed();
+  if (!found.ok()) co_return found.status();
+  JsonWriter json;
+  json.begin_object().key("query").string(query);
+  write_models(json, *found);
+  write_collections(json, *found);
+  // An installation has no pages of documentation to offer.
   json.key("pages").begin_array().end_array().end_object();
   co_return json_response(200, json.take());
 }

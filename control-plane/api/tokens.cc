@@ -33,7 +33,8 @@ std::string token_json(const store::Token& token, const std::string& owner,
   json.begin_object().key("id").integer(token.id).key("name").string(token.name);
   json.key("prefix").string(token.prefix).key("owner").string(owner);
   json.key("created_by").string_or_null(token.creator).key("scopes").begin_array();
-  for (const std::string_view word : split(to_text(token.scopes), " ")) {
+  const std::string scopes = to_text(token.scopes);  // The words below are views into it.
+  for (const std::string_view word : split(scopes, " ")) {
     if (!word.empty()) json.string(word);
   }
   json.end_array().key("created_at").string(to_rfc3339(token.created_at));
@@ -185,7 +186,7 @@ Answer create_token(Api& api, Call& call) {
   token.prefix = text.substr(0, kShownPrefix);
   const bool is_user = acting.account.type == store::AccountType::kUser;
   token.created_by = is_user ? 0 : acting.user;
-  auto write = [accounts = &api.parts.accounts, token, limits = api.settings.account_limits,
+  auto write = [accounts = &api.parts.accounts, token, limits = api.settings.account_bounds,
                 entry = entry_of(call, "token.create", token.created_at)] {
     return accounts->add_token(token, limits, entry);
   };

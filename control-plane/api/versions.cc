@@ -1,6 +1,7 @@
 // /models/{owner}/{name}/versions.
 #include <utility>
 
+#include "control-plane/api/model_views.h"
 #include "control-plane/api/resources.h"
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/paging.h"
@@ -23,32 +24,44 @@ CatalogReader::Read<KnownVersion> version_of_path(Api& api, Call& call) {
   co_return version;
 }
 
+// On a pool thread. Those of an official model are not shown: clients then call its endpoint
+// without a version.
+Result<std::vector<store::Version>> read_page(
+    const ApiParts& parts, const std::string& owner, const std::string& name, AccountId viewer,
+    const std::optional<store::PageStart<VersionId>>& start) {
+  MIMEO_ASSIGN_OR_RETURN(const store::Model model, parts.catalog.get_model(owner, name, viewer));
+  MIMEO_ASSIGN_OR_RETURN(const bool is_official, parts.discovery.is_official(model.id));
+  if (is_official) return std::vector<store::Version>();
+  return parts.discovery.page_versions(model.id, start, kPageSize + 1);
+}
+
 }  // namespace
 
 Answer list_versions(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
-  std::optional<WallTime> before;
+  std::optional<store::PageStart<VersionId>> start;
   if (cursor) {
-    MIMEO_CO_ASSIGN_OR_RETURN(before, parse_time_position(cursor->position));
+    MIMEO_CO_ASSIGN_OR_RETURN(const auto position, parse_key_position(cursor->position));
+    const Result<VersionId> id = VersionId::parse(position.second);
+    if (!id.ok()) co_return bad_cursor();
+    start.emplace();
+    start->at = position.first;
+    start->key = *id;
+    start->is_backward = cursor->direction == PageDirection::kBackward;
   }
-  auto read = [catalog = &api.parts.catalog, owner = call.param(0), name = call.param(1),
-               viewer = call.viewer(), before]() -> Result<std::vector<store::Version>> {
-    MIMEO_ASSIGN_OR_RETURN(const store::Model model, catalog->get_model(owner, name, viewer));
-    return catalog->list_versions(model.id, before, kPageSize + 1);
-  };
+  auto read = [parts = &api.parts, owner = call.param(0), name = call.param(1),
+               viewer = call.viewer(),
+               start] { return read_page(*parts, owner, name, viewer, start); };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Version> versions,
                             co_await api.parts.pool.run(std::move(read)));
-  std::optional<std::string> next;
-  if (versions.size() > kPageSize) {
-    versions.resize(kPageSize);
-    const std::string url = api.urls.api("/models/" + http::percent_encode(call.param(0)) + "/" +
-                                         http::percent_encode(call.param(1)) + "/versions");
-    const Cursor last{PageDirection::kForward, time_position(versions.back().created_at)};
-    next = PageLinks(url, *call.head).to(last);
-  }
+  const PageLinks links(model_url(api, call, "/versions"), *call.head);
+  const PageEnds ends =
+      end_page(versions, kPageSize, cursor, links, [](const store::Version& version) {
+        return key_position(version.created_at, version.id.hex());
+      });
   std::vector<std::string> results;
   for (const store::Version& version : versions) results.push_back(version_json(version));
-  co_return json_response(200, page_json(next, std::nullopt, results));
+  co_return json_response(200, page_json(ends.next, ends.previous, results));
 }
 
 Answer get_version(Api& api, Call& call) {
@@ -64,18 +77,16 @@ Answer get_version(Api& api, Call& call) {
   co_return json_response(200, version_json((*version)->version));
 }
 
+// The refusals that take nothing but the model are decided here, the others with the deletion.
+// What the version left is removed in the background (version_eraser.h).
 Answer delete_version(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownVersion> version,
                             co_await version_of_path(api, call));
   if (version->model.owner_id != call.viewer()) {
     co_return problem::forbidden("Only the owner of a model can delete its versions.");
   }
-  if (version->model.visibility == store::Visibility::kPublic) {
-    co_return problem::conflict("Versions of public models cannot be deleted.");
-  }
-  auto write = [catalog = &api.parts.catalog, id = version->version.id] {
-    return catalog->delete_version(id);
-  };
+  auto write = [deletions = &api.parts.deletions, id = version->version.id,
+                now = api.parts.clock.now()] { return deletions->begin_version_deletion(id, now); };
   MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(write)));
   api.reader.forget_version(version->version.id);
   api.reader.forget_model(version->model.owner, version->model.name);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kLifetime{1000};
 constexpr std::size_t kCapacity = 10'000;
+constexpr std::chrono::minutes kGoodFor{10};
 constexpr std::size_t kLongestToken = 512;
 constexpr std::chrono::minutes kUseResolution{1};  // last_used_at is written at most this often.
 
@@ -30,7 +31,11 @@ std::optional<std::string_view> token_in(std::string_view authorization) {
 }
 
 Authenticator::Authenticator(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock)
-    : catalog_(catalog), pool_(pool), clock_(clock), owners_(clock, kLifetime, kCapacity) {}
+    : catalog_(catalog),
+      pool_(pool),
+      clock_(clock),
+      owners_(clock, kLifetime, kCapacity),
+      good_(clock, kGoodFor, kCapacity) {}
 
 boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::authenticate(
     std::string token) {
@@ -55,8 +60,16 @@ boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::load(std::st
   if (found.ok()) owner = std::make_shared<const store::TokenOwner>(*std::move(found));
   // What was read before a change may be old already.
   if (changes == changes_) owners_.put(hash, std::make_shared<const Owner>(owner));
-  if (owner != nullptr) note_use(owner->token);
+  if (owner != nullptr) {
+    good_.put(hash, std::make_shared<const bool>(true));
+    note_use(owner->token);
+  }
   co_return owner;
+}
+
+bool Authenticator::was_good(std::string_view token) {
+  if (token.size() > kLongestToken) return false;
+  return good_.find(crypto::sha256(token)) != nullptr;
 }
 
 void Authenticator::forget(std::optional<AccountId> account) {

@@ -32,6 +32,8 @@ class Authenticator {
   // disabled; kUnavailable when the store does not answer.
   boost::asio::awaitable<Result<std::shared_ptr<const store::TokenOwner>>> authenticate(
       std::string token);
+  // Whether the token was good lately. Asks nobody, and does not say that it still is.
+  [[nodiscard]] bool was_good(std::string_view token);
 
   // From now on the store is asked again about the tokens of this account and those that this user
   // made; nullopt: about all. Reads under way are not remembered.
@@ -47,6 +49,7 @@ class Authenticator {
   const Clock& clock_;
   ReadCache<std::string, Owner> owners_;  // By hash; a null owner = unknown token.
   std::uint64_t changes_ = 0;             // How often forget() was called.
+  ReadCache<std::string, bool> good_;     // By hash.
 };
 
 }  // namespace mimeo::control

@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "common/base/time_format.h"
 #include "control-plane/http/json_writer.h"
@@ -16,6 +17,8 @@ constexpr std::array<std::pair<std::string_view, std::uint8_t>, 4> kEventNames{
      {"output", kWebhookOutput},
      {"logs", kWebhookLogs},
      {"completed", kWebhookCompleted}}};
+
+constexpr int kDeepestLink = 64;
 
 std::string_view or_else(const std::string& json, std::string_view fallback) {
   return json.empty() ? fallback : std::string_view(json);
@@ -67,6 +70,32 @@ void write_webhook(JsonWriter& json, const store::PredictionView& view) {
   json.end_array();
 }
 
+// The first text in `value` that begins with `beginning` and could be a URL.
+// Looks at kDeepestLink levels: a model's output may be nested as it likes.
+void find_link(const nlohmann::json& value, std::string_view beginning, int depth,
+               std::string& found) {
+  if (!found.empty() || depth > kDeepestLink) return;
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    if (text.starts_with(beginning) && text.find_first_of(" \n\t\"<>") == std::string::npos) {
+      found = text;
+    }
+  } else if (value.is_structured()) {
+    for (const nlohmann::json& item : value) find_link(item, beginning, depth + 1, found);
+  }
+}
+
+// The sooner a beginning, the better.
+std::string first_link(const std::string& text, const std::vector<std::string>& beginnings) {
+  std::string found;
+  for (const std::string& beginning : beginnings) {
+    if (!contains(text, beginning)) continue;  // Not worth parsing.
+    find_link(nlohmann::json::parse(text, nullptr, false), beginning, 0, found);
+    if (!found.empty()) break;
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<std::uint8_t> webhook_event_bit(std::string_view name) {
@@ -89,7 +118,8 @@ std::string prediction_json(const store::PredictionView& view, const Urls& urls)
   json.begin_object();
   json.key("id").string(view.id.str());
   json.key("model").string(concat(view.model_owner, "/", view.model_name));
-  json.key("version").string(view.version.hex());
+  // Which version of an official model ran is not shown.
+  json.key("version").string(view.version.is_nil() ? "hidden" : view.version.hex());
   if (!view.deployment.empty()) json.key("deployment").string(view.deployment);
   if (!view.destination.empty()) json.key("destination").string(view.destination);
   json.key("input").raw(view.data_removed ? "{}" : or_else(view.input, "{}"));
@@ -125,22 +155,34 @@ std::string version_json(const store::Version& version) {
   return json.take();
 }
 
-std::string model_json(const store::Model& model, const store::Version* latest,
-                       const store::PredictionView* example, const Urls& urls) {
+std::string cover_image_url(const store::Model& model, const store::ModelFacts& facts,
+                            const Urls& urls) {
+  if (!model.cover_image_url.empty() || !facts.default_example) return model.cover_image_url;
+  const store::PredictionView& example = facts.default_example->prediction;
+  const std::string ours = urls.external() + "/delivery/";
+  std::string found = first_link(example.output, {ours});
+  if (found.empty()) found = first_link(example.input, {ours, "https://", "http://"});
+  return found;
+}
+
+std::string model_json(const store::Model& model, const store::ModelFacts& facts,
+                       const Urls& urls) {
   JsonWriter json;
   json.begin_object().key("url").string(urls.model_page(model.owner, model.name));
   json.key("owner").string(model.owner).key("name").string(model.name);
   json.key("description").string_or_null(model.description);
   json.key("visibility")
       .string(model.visibility == store::Visibility::kPublic ? "public" : "private");
-  json.key("is_official").boolean(false);
+  json.key("is_official").boolean(facts.is_official);
   json.key("github_url").string_or_null(model.github_url);
   json.key("paper_url").string_or_null(model.paper_url);
   json.key("license_url").string_or_null(model.license_url);
   json.key("run_count").integer(model.run_count);
-  json.key("cover_image_url").string_or_null(model.cover_image_url);
-  json.key("default_example").raw(example == nullptr ? "null" : prediction_json(*example, urls));
-  json.key("latest_version").raw(latest == nullptr ? "null" : version_json(*latest));
+  json.key("cover_image_url").string_or_null(cover_image_url(model, facts, urls));
+  json.key("default_example")
+      .raw(facts.default_example ? prediction_json(facts.default_example->prediction, urls)
+                                 : "null");
+  json.key("latest_version").raw(facts.latest ? version_json(*facts.latest) : "null");
   json.key("created_at").string(to_rfc3339(model.created_at)).end_object();
   return json.take();
 }

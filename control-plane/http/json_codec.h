@@ -8,6 +8,7 @@
 
 #include "common/domain/resources.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "control-plane/http/urls.h"
@@ -17,9 +18,12 @@ namespace mimeo::control {
 // Predictions and trainings.
 [[nodiscard]] std::string prediction_json(const store::PredictionView& view, const Urls& urls);
 [[nodiscard]] std::string version_json(const store::Version& version);
-// `latest` and `example` may be null.
-[[nodiscard]] std::string model_json(const store::Model& model, const store::Version* latest,
-                                     const store::PredictionView* example, const Urls& urls);
+[[nodiscard]] std::string model_json(const store::Model& model, const store::ModelFacts& facts,
+                                     const Urls& urls);
+// The author's cover image, else an output file of the default example, else an input file of it,
+// else empty.
+[[nodiscard]] std::string cover_image_url(const store::Model& model, const store::ModelFacts& facts,
+                                          const Urls& urls);
 [[nodiscard]] std::string account_json(const store::Account& account);
 // `created_by` may be null.
 [[nodiscard]] std::string deployment_json(const store::Deployment& deployment,

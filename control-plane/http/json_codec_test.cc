@@ -147,11 +147,30 @@ TEST_F(JsonCodec, AnEmptyModelHasItsKeys) {
   model.owner = "acme";
   model.name = "hello";
   model.created_at = clock_.now();
-  EXPECT_EQ(json::parse(model_json(model, nullptr, nullptr, urls_)),
+  EXPECT_EQ(json::parse(model_json(model, {}, urls_)),
             json::parse(R"({"url":"https://m.example/acme/hello","owner":"acme","name":"hello",
       "description":null,"visibility":"private","is_official":false,"github_url":null,
       "paper_url":null,"license_url":null,"run_count":0,"cover_image_url":null,
       "default_example":null,"latest_version":null,"created_at":"2023-11-14T22:13:20.000000Z"})"));
+}
+
+TEST_F(JsonCodec, TheVersionOfAnOfficialModelIsHidden) {
+  view_.version = {};
+  EXPECT_EQ(json::parse(prediction_json(view_, urls_))["version"], "hidden");
+}
+
+TEST_F(JsonCodec, TheCoverIsTheAuthorsElseOfTheExamplesOutputElseOfItsInput) {
+  store::Model model;
+  store::ModelFacts facts;
+  EXPECT_EQ(cover_image_url(model, facts, urls_), "");
+  store::Example& example = facts.default_example.emplace();
+  example.prediction.input = R"({"a":"see https://x.example","image":"https://x.example/cat.png"})";
+  example.prediction.output = R"("https://elsewhere.example/not-a-file")";
+  EXPECT_EQ(cover_image_url(model, facts, urls_), "https://x.example/cat.png");
+  example.prediction.output = R"({"n":1,"files":["https://m.example/delivery/t/out.png"]})";
+  EXPECT_EQ(cover_image_url(model, facts, urls_), "https://m.example/delivery/t/out.png");
+  model.cover_image_url = "https://author.example/c.png";
+  EXPECT_EQ(cover_image_url(model, facts, urls_), "https://author.example/c.png");
 }
 
 TEST_F(JsonCodec, ADeploymentShowsWhoMadeItsRelease) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/telemetry/log.h"
+#include "control-plane/http/client_address.h"
 #include "control-plane/http/problem.h"
 #include "control-plane/strings.h"
 
@@ -68,7 +69,7 @@ boost::asio::awaitable<void> Middleware::serve(http::Exchange& exchange) {
     outcome.status = 500;
     if (outcome.route != nullptr) co_await parts_.audit.note(&call, outcome.route, 500);
     http::Response response = problem::internal(call.request_id);
-    response.headers.set("X-Request-Id", call.request_id);
+    add_headers(response, call, outcome);
     (void)co_await exchange.respond(std::move(response));
   }
   record(call, outcome, begin);
@@ -90,6 +91,11 @@ boost::asio::awaitable<void> Middleware::answer(http::Exchange& exchange, Call& 
   if (outcome.route != nullptr) {
     co_await parts_.audit.note(&call, outcome.route, response.status);
   }
+  add_headers(response, call, outcome);
+  (void)co_await exchange.respond(std::move(response));  // A client that is gone needs no answer.
+}
+
+void Middleware::add_headers(http::Response& response, const Call& call, const Outcome& outcome) {
   response.headers.set("X-Request-Id", call.request_id);
   if (outcome.rate.is_limited) {
     response.headers.add("ratelimit-remaining", std::to_string(outcome.rate.remaining));
@@ -98,7 +104,6 @@ boost::asio::awaitable<void> Middleware::answer(http::Exchange& exchange, Call& 
   if (outcome.cors == Cors::kAnyOrigin) {
     response.headers.set("Access-Control-Allow-Origin", "*");
   }
-  (void)co_await exchange.respond(std::move(response));  // A client that is gone needs no answer.
 }
 
 boost::asio::awaitable<Result<std::optional<http::Response>>> Middleware::checked(
@@ -138,24 +143,27 @@ boost::asio::awaitable<std::optional<http::Response>> Middleware::refuse(Call& c
   if (route.access == Access::kLinkOnly) co_return std::nullopt;
   const std::optional<std::string_view> header = call.head->headers.find("Authorization");
   const std::optional<std::string_view> token = token_in(header.value_or(""));
-  if (!token) {
-    if (route.access == Access::kAnybody) co_return std::nullopt;
-    if (!header) co_return problem::no_token();
-    co_return problem::bad_token();
-  }
+  if (!token) co_return refuse_anonymous(call, outcome, header.has_value());
   std::string secret(*token);
+  if (parts_.limiter.is_exhausted(client_address(*call.head, parts_.trusted_proxies)) &&
+      !parts_.authenticator.was_good(secret)) {
+    // Whoever guesses tokens costs no look-ups any more; others behind that address go on.
+    co_return refuse_anonymous(call, outcome, true);
+  }
   auto owner = co_await parts_.authenticator.authenticate(std::move(secret));
-  if (!owner.ok()) {
-    if (route.access == Access::kAnybody) co_return std::nullopt;
-    if (problem::is_our_fault(owner.status())) outcome.error = owner.status();
+  if (!owner.ok() && problem::is_our_fault(owner.status()) && route.access == Access::kToken) {
+    outcome.error = owner.status();
     co_return problem::from_status(owner.status(), call.request_id);
   }
+  if (!owner.ok()) co_return refuse_anonymous(call, outcome, true);
   // One scope is enough; who has said nothing about a route is asked for all.
   const Scopes granted = (*owner)->scopes();
   const bool is_allowed = !route.scopes              ? granted.is_all()
                           : route.scopes->is_empty() ? true
                                                      : !(granted & *route.scopes).is_empty();
-  if (!is_allowed && route.access == Access::kAnybody) co_return std::nullopt;
+  if (!is_allowed && route.access == Access::kAnybody) {
+    co_return refuse_anonymous(call, outcome, false);
+  }
   call.caller = *std::move(owner);
   outcome.rate = parts_.limiter.take(call.caller->account.id, route.rate);
   if (!outcome.rate.is_allowed) co_return problem::throttled(outcome.rate.retry_after_s);
@@ -163,6 +171,18 @@ boost::asio::awaitable<std::optional<http::Response>> Middleware::refuse(Call& c
     co_return problem::missing_scope(*call.caller, route.scopes.value_or(Scopes::all()));
   }
   co_return std::nullopt;
+}
+
+std::optional<http::Response> Middleware::refuse_anonymous(const Call& call, Outcome& outcome,
+                                                           bool is_bad) {
+  const bool is_open = outcome.route->access == Access::kAnybody;
+  if (!is_open && !is_bad) return problem::no_token();  // Costs nothing.
+  const RateDecision decision =
+      parts_.limiter.take_anonymous(client_address(*call.head, parts_.trusted_proxies));
+  if (is_open || !decision.is_allowed) outcome.rate = decision;
+  if (!decision.is_allowed) return problem::throttled(decision.retry_after_s);
+  if (is_open) return std::nullopt;
+  return problem::bad_token();
 }
 
 void Middleware::record(const Call& call, const Outcome& outcome, SteadyTime begin) {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/random.h"
@@ -32,8 +34,9 @@ class Middleware {
     Random& random;
     Metrics& metrics;
     AuditTrail& audit;
+    std::vector<std::string> trusted_proxies = {};  // Addresses whose X-Forwarded-For counts.
   };
-  explicit Middleware(Parts parts) : parts_(parts) {}
+  explicit Middleware(Parts parts) : parts_(std::move(parts)) {}
 
   // The handler to give to http::Server.
   boost::asio::awaitable<void> serve(http::Exchange& exchange);
@@ -52,6 +55,9 @@ class Middleware {
                                                                         Outcome& outcome);
   // A response when the caller must not go on, else nullopt with call.caller filled.
   boost::asio::awaitable<std::optional<http::Response>> refuse(Call& call, Outcome& outcome);
+  // The same for a caller without a good token. `is_bad`: with one that is not good.
+  std::optional<http::Response> refuse_anonymous(const Call& call, Outcome& outcome, bool is_bad);
+  static void add_headers(http::Response& response, const Call& call, const Outcome& outcome);
   void record(const Call& call, const Outcome& outcome, SteadyTime begin);
 
   Parts parts_;

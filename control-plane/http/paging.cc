@@ -7,11 +7,15 @@
 namespace mimeo::control {
 namespace {
 
-Status bad_cursor() { return absl::InvalidArgumentError("Invalid cursor"); }
+// Years 1970 to 2970: what every store can hold.
+constexpr std::int64_t kEarliest = 0;
+constexpr std::int64_t kLatest = 31'556'952'000'000'000;
 
 std::int64_t micros(WallTime at) { return at.time_since_epoch().count(); }
 
 }  // namespace
+
+Status bad_cursor() { return absl::InvalidArgumentError("Invalid cursor"); }
 
 std::string encode_cursor(const Cursor& cursor) {
   std::string text = cursor.direction == PageDirection::kBackward ? "r=1&p=" : "p=";
@@ -38,23 +42,26 @@ Result<std::optional<Cursor>> cursor_of(const http::RequestHead& head) {
   return cursor;
 }
 
-std::string time_position(WallTime at) { return std::to_string(micros(at)); }
+std::string key_position(WallTime at, std::string_view key) { return concat(micros(at), ".", key); }
 
-Result<WallTime> parse_time_position(std::string_view position) {
-  const auto number = parse_number<std::int64_t>(position);
-  if (!number) return bad_cursor();
-  return WallTime(std::chrono::microseconds(*number));
-}
-
-std::string row_position(WallTime at, std::int64_t row) { return concat(micros(at), ".", row); }
-
-Result<std::pair<WallTime, std::int64_t>> parse_row_position(std::string_view position) {
+Result<std::pair<WallTime, std::string>> parse_key_position(std::string_view position) {
   const auto dot = position.find('.');
   if (dot == std::string_view::npos) return bad_cursor();
-  MIMEO_ASSIGN_OR_RETURN(const WallTime at, parse_time_position(position.substr(0, dot)));
-  const auto row = parse_number<std::int64_t>(position.substr(dot + 1));
+  const auto number = parse_number<std::int64_t>(position.substr(0, dot));
+  if (!number || *number < kEarliest || *number > kLatest) return bad_cursor();
+  return std::pair(WallTime(std::chrono::microseconds(*number)),
+                   std::string(position.substr(dot + 1)));
+}
+
+std::string row_position(WallTime at, std::int64_t row) {
+  return key_position(at, std::to_string(row));
+}
+
+Result<std::pair<WallTime, std::int64_t>> parse_row_position(std::string_view position) {
+  MIMEO_ASSIGN_OR_RETURN(const auto found, parse_key_position(position));
+  const auto row = parse_number<std::int64_t>(found.second);
   if (!row) return bad_cursor();
-  return std::pair(at, *row);
+  return std::pair(found.first, *row);
 }
 
 PageLinks::PageLinks(std::string url, const http::RequestHead& head) : base_(std::move(url)) {

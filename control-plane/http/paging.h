@@ -30,10 +30,13 @@ struct Cursor {
 [[nodiscard]] Result<Cursor> decode_cursor(std::string_view text);
 // The request's `cursor` parameter; nullopt when it has none (or an empty one).
 [[nodiscard]] Result<std::optional<Cursor>> cursor_of(const http::RequestHead& head);
+// For positions that are not what a resource makes.
+[[nodiscard]] Status bad_cursor();
 
-// Positions of things that are ordered by time, and by (time, row number).
-[[nodiscard]] std::string time_position(WallTime at);
-[[nodiscard]] Result<WallTime> parse_time_position(std::string_view position);
+// Positions of things that are ordered by time and then by a key or row number.
+[[nodiscard]] std::string key_position(WallTime at, std::string_view key);
+[[nodiscard]] Result<std::pair<WallTime, std::string>> parse_key_position(
+    std::string_view position);
 [[nodiscard]] std::string row_position(WallTime at, std::int64_t row);
 [[nodiscard]] Result<std::pair<WallTime, std::int64_t>> parse_row_position(
     std::string_view position);
@@ -48,6 +51,33 @@ class PageLinks {
  private:
   std::string base_;  // Ends in '?' or '&'.
 };
+
+// The links of one page.
+struct PageEnds {
+  std::optional<std::string> next;
+  std::optional<std::string> previous;
+};
+
+// Makes a page of rows that were read with a limit of `size` + 1, starting at `cursor`, and are in
+// the order of the list: removes the one too many, which is the farthest from the cursor.
+// `position_of(row)` is what its cursor holds.
+template <class Row, class PositionOf>
+[[nodiscard]] PageEnds end_page(std::vector<Row>& rows, std::size_t size,
+                                const std::optional<Cursor>& cursor, const PageLinks& links,
+                                const PositionOf& position_of) {
+  const bool is_backward = cursor && cursor->direction == PageDirection::kBackward;
+  const bool has_more = rows.size() > size;
+  if (has_more) rows.erase(is_backward ? rows.begin() : rows.end() - 1);
+  PageEnds ends;
+  if (rows.empty()) return ends;
+  if (has_more || is_backward) {
+    ends.next = links.to({PageDirection::kForward, position_of(rows.back())});
+  }
+  if (cursor && (has_more || !is_backward)) {
+    ends.previous = links.to({PageDirection::kBackward, position_of(rows.front())});
+  }
+  return ends;
+}
 
 // `results` are JSON texts.
 [[nodiscard]] std::string page_json(const std::optional<std::string>& next,

@@ -22,14 +22,17 @@ TEST(Cursor, GarbageIsRefused) {
   for (const char* text : {"!", "eA==", "cD0=", "cj0xJg==", "cD0lenA="}) {
     EXPECT_TRUE(absl::IsInvalidArgument(decode_cursor(text).status())) << text;
   }
-  EXPECT_FALSE(parse_time_position("12x").ok());
+  EXPECT_FALSE(parse_key_position("12x.a").ok());
+  EXPECT_FALSE(parse_key_position("9223372036854775807.a").ok()) << "no store can hold that time";
   EXPECT_FALSE(parse_row_position("12").ok());
   EXPECT_FALSE(parse_row_position("12.x").ok());
 }
 
 TEST(Cursor, PositionsInTimeComeBackExactly) {
   const WallTime at{std::chrono::microseconds(1'700'000'000'123'456)};
-  EXPECT_EQ(*parse_time_position(time_position(at)), at);
+  const auto key = *parse_key_position(key_position(at, "a.b"));
+  EXPECT_EQ(key.first, at);
+  EXPECT_EQ(key.second, "a.b");
   const auto row = *parse_row_position(row_position(at, 42));
   EXPECT_EQ(row.first, at);
   EXPECT_EQ(row.second, 42);
@@ -43,6 +46,40 @@ TEST(PageLinks, KeepTheFiltersAndReplaceTheCursor) {
   EXPECT_EQ(links.to({PageDirection::kForward, "x"}),
             "https://m.example/v1/predictions?source=web&created_after="
             "2026-01-01T00%3A00%3A00%2B01%3A00&cursor=cD14");
+}
+
+TEST(Page, LinksToItsNeighboursOnly) {
+  const PageLinks links("https://m.example/x", http::RequestHead{});
+  const auto position = [](int row) { return std::to_string(row); };
+  const std::optional<Cursor> none;
+  const std::optional<Cursor> forward = Cursor{PageDirection::kForward, "0"};
+  const std::optional<Cursor> backward = Cursor{PageDirection::kBackward, "9"};
+  const auto link = [&](PageDirection direction, const char* row) {
+    return links.to({direction, row});
+  };
+  struct Case {
+    std::optional<Cursor> cursor;
+    std::vector<int> read, shown;
+    std::optional<std::string> next, previous;
+  };
+  for (const Case& c : std::vector<Case>{
+           {none, {}, {}, {}, {}},
+           {none, {1, 2}, {1, 2}, {}, {}},
+           {none, {1, 2, 3}, {1, 2}, link(PageDirection::kForward, "2"), {}},
+           {forward, {1, 2}, {1, 2}, {}, link(PageDirection::kBackward, "1")},
+           {backward, {1, 2}, {1, 2}, link(PageDirection::kForward, "2"), {}},
+           {backward,
+            {1, 2, 3},
+            {2, 3},
+            link(PageDirection::kForward, "3"),
+            link(PageDirection::kBackward, "2")},
+       }) {
+    std::vector<int> rows = c.read;
+    const PageEnds ends = end_page(rows, 2, c.cursor, links, position);
+    EXPECT_EQ(rows, c.shown);
+    EXPECT_EQ(ends.next, c.next);
+    EXPECT_EQ(ends.previous, c.previous);
+  }
 }
 
 TEST(Page, AlwaysHasItsThreeKeys) {

@@ -199,6 +199,8 @@ http::Response throttled(std::int64_t retry_after_s) {
   return response;
 }
 
+http::Response search_failed() { return detail_only(500, "Search service error"); }
+
 http::Response internal(std::string_view request_id) {
   std::string detail("Something went wrong on the server. If you report it, add this request id: ");
   detail.append(request_id);

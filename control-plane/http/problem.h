@@ -63,6 +63,7 @@ namespace problem {
 // 429.
 [[nodiscard]] http::Response throttled(std::int64_t retry_after_s);
 // 500.
+[[nodiscard]] http::Response search_failed();
 [[nodiscard]] http::Response internal(std::string_view request_id);
 // A request that ended without an answer of ours in time; the caller closes.
 [[nodiscard]] http::Response request_timeout();

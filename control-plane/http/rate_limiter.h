@@ -1,15 +1,19 @@
-// Token buckets per account and kind of call, in the memory of this process: with N control planes
-// an account gets N times as much, which is meant as protection, not as billing.
+// Token buckets in the memory of this process: per account and kind of call, and per client address
+// for calls without a valid token. With N control planes behind a balancer an account may get up to
+// N times as much: meant as protection, not as billing.
 
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <map>
-#include <utility>
+#include <list>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/store/account_limits.h"
 #include "control-plane/http/router.h"
 
 namespace mimeo::control {
@@ -19,6 +23,7 @@ struct RateLimits {
   std::int64_t create_prediction = 600;
   std::int64_t read_prediction = 60'000;
   std::int64_t other = 3'000;
+  std::int64_t anonymous = 300;  // Per client address, without a valid token.
 };
 
 struct RateDecision {
@@ -29,24 +34,57 @@ struct RateDecision {
   std::int64_t retry_after_s = 0;  // When refused: until the next call may be made, rounded up.
 };
 
+struct BucketSize {
+  std::int64_t per_minute = 0;  // 0 = no limit.
+  std::int64_t burst = 0;       // At once, at least 1.
+};
+
+// Buckets that were used lately; the rest are full. Beyond `capacity` the longest unused one is
+// forgotten, which is to the good of whoever it belongs to.
+class BucketTable {
+ public:
+  explicit BucketTable(std::size_t capacity) : capacity_(capacity) {}
+
+  RateDecision take(const std::string& key, const BucketSize& size, SteadyTime now);
+  // Whether take() would refuse. Takes nothing.
+  [[nodiscard]] bool is_empty(const std::string& key, const BucketSize& size, SteadyTime now) const;
+  [[nodiscard]] std::size_t size() const { return buckets_.size(); }
+
+ private:
+  struct Bucket {
+    std::string key;
+    double tokens = 0;
+    SteadyTime filled_at;
+  };
+  static double tokens_at(const Bucket& bucket, const BucketSize& size, SteadyTime now);
+
+  const std::size_t capacity_;
+  std::list<Bucket> order_;  // Most recently used first.
+  std::unordered_map<std::string, std::list<Bucket>::iterator> buckets_;
+};
+
 // Lives on the HTTP thread.
 class RateLimiter {
  public:
   RateLimiter(const Clock& clock, RateLimits limits) : clock_(clock), limits_(limits) {}
+
   // Takes one call from the account's bucket of this kind.
   RateDecision take(AccountId account, RateKind kind);
+  // Takes one call from the bucket of a client's address (client_address.h).
+  RateDecision take_anonymous(const std::string& address);
+  [[nodiscard]] bool is_exhausted(const std::string& address) const;
+
+  // Replaces what single accounts have instead.
+  void set_overrides(const std::vector<store::AccountLimits>& overrides);
 
  private:
-  struct Bucket {
-    double tokens = 0;
-    SteadyTime filled_at;
-  };
-  [[nodiscard]] std::int64_t per_minute(RateKind kind) const;
-  void forget_full_buckets(SteadyTime now);
+  [[nodiscard]] BucketSize size_of(AccountId account, RateKind kind) const;
 
   const Clock& clock_;
   const RateLimits limits_;
-  std::map<std::pair<AccountId, RateKind>, Bucket> buckets_;
+  std::unordered_map<AccountId, store::AccountLimits> overrides_;
+  BucketTable accounts_{150'000};
+  BucketTable addresses_{50'000};
 };
 
 }  // namespace mimeo::control

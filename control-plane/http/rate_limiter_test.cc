@@ -51,5 +51,51 @@ TEST(RateLimiter, ZeroMeansNoLimitAndNoHeaders) {
   }
 }
 
+TEST(RateLimiter, AnAccountsOwnLimitsReplaceTheCommonOnes) {
+  FakeClock clock;
+  RateLimiter limiter(clock, {});
+  store::AccountLimits own;
+  own.account = 1;
+  own.create_per_minute = 60;
+  own.create_burst = 2;
+  own.other_per_minute = 0;
+  limiter.set_overrides({own});
+  EXPECT_EQ(limiter.take(1, RateKind::kCreatePrediction).remaining, 1);
+  EXPECT_TRUE(limiter.take(1, RateKind::kCreatePrediction).is_allowed);
+  EXPECT_FALSE(limiter.take(1, RateKind::kCreatePrediction).is_allowed);
+  clock.advance(1s);
+  EXPECT_TRUE(limiter.take(1, RateKind::kCreatePrediction).is_allowed);
+  EXPECT_FALSE(limiter.take(1, RateKind::kOther).is_limited);
+  EXPECT_EQ(limiter.take(1, RateKind::kReadPrediction).remaining, 59'999);
+  EXPECT_EQ(limiter.take(2, RateKind::kCreatePrediction).remaining, 599);
+  limiter.set_overrides({});
+  EXPECT_TRUE(limiter.take(1, RateKind::kOther).is_limited);
+}
+
+TEST(RateLimiter, AddressesHaveBucketsOfTheirOwn) {
+  FakeClock clock;
+  RateLimiter limiter(clock, {.anonymous = 1});
+  EXPECT_FALSE(limiter.is_exhausted("a"));
+  EXPECT_TRUE(limiter.take_anonymous("a").is_allowed);
+  EXPECT_TRUE(limiter.is_exhausted("a"));
+  EXPECT_FALSE(limiter.take_anonymous("a").is_allowed);
+  EXPECT_TRUE(limiter.take_anonymous("b").is_allowed);
+  clock.advance(60s);
+  EXPECT_FALSE(limiter.is_exhausted("a"));
+}
+
+TEST(BucketTable, ForgetsTheLongestUnusedBeyondItsCapacity) {
+  FakeClock clock;
+  BucketTable table(2);
+  const BucketSize size{1, 1};
+  (void)table.take("a", size, clock.steady());
+  (void)table.take("b", size, clock.steady());
+  (void)table.take("a", size, clock.steady());
+  (void)table.take("c", size, clock.steady());
+  EXPECT_EQ(table.size(), 2U);
+  EXPECT_TRUE(table.is_empty("a", size, clock.steady()));
+  EXPECT_FALSE(table.is_empty("b", size, clock.steady())) << "forgotten, so full";
+}
+
 }  // namespace
 }  // namespace mimeo::control

@@ -9,11 +9,12 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "common/base/ids.h"
 #include "common/base/status.h"
-#include "common/domain/prediction.h"
 #include "common/oci/manifest.h"
 
 namespace mimeo::control {

@@ -69,6 +69,7 @@ class CoreTest : public testing::Test {
     fence_.epoch = store_.take_cell(1, ids_.next(), "here:1", std::chrono::hours(1))->epoch;
     store::Account account;
     account.username = "acme";
+    account.webhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     account_ = *store_.create_account(account);
     store::Model model;
     model.owner_id = account_.id;

@@ -41,6 +41,9 @@ struct ServiceStores {
   store::AccountsStore& accounts;
   store::RetentionStore& retention;
   store::UsageStore& usage;
+  store::DiscoveryStore& discovery;
+  store::VersionDeletionStore& deletions;
+  store::AccountLimitsStore& limits;
 };
 
 // A control plane with a scheduler that always has a slot. Workers are played by the test.
@@ -116,6 +119,9 @@ class ServiceFixture : public testing::Test {
                        .predictions = stores_.predictions,
                        .catalog = stores_.catalog,
                        .files = stores_.files,
+                       .discovery = stores_.discovery,
+                       .deletions = stores_.deletions,
+                       .limits = stores_.limits,
                        .fleet = stores_.fleet,
                        .outbox = stores_.outbox,
                        .maintenance = stores_.maintenance,

@@ -256,8 +256,7 @@ class Trainings(InstallationTest):
         try:
             eventually(self.under_way, 60, "the trainer's result")
             self.assertEqual(self.training(id_)["status"], "processing")
-            os.kill(self.stack.control_plane.process.pid, 9)
-            eventually(lambda: self.stack.control_plane.process.pid is None, 10, "the end of the control plane")
+            self.stack.control_plane.process.kill()
         finally:
             self.stack.registry.start()
             self.stack.control_plane.start()

@@ -41,7 +41,8 @@ class Checker:
             if pattern.fullmatch(path):
                 break
         else:
-            return [] if status in (404, 405) or method == "OPTIONS" else ["neither 404 nor 405 for what is not described"]
+            is_fine = status in (400, 404, 405) or method == "OPTIONS"
+            return [] if is_fine else ["neither 400, 404 nor 405 for what is not described"]
         if str(status) not in operation["responses"]:
             return [f"{place}/responses: this status is not described"]
         response, place = self.resolve(operation["responses"][str(status)], f"{place}/responses/{status}")

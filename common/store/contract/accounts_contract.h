@@ -74,7 +74,7 @@ class AccountsContract : public testing::TestWithParam<AccountsKind> {
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *std::move(result) : T{};
   }
-  Status join(AccountId user, Role role, const AccountLimits& limits = {}) {
+  Status join(AccountId user, Role role, const AccountBounds& limits = {}) {
     Membership member;
     member.organization = corp_.id;
     member.user = user;
@@ -91,7 +91,7 @@ class AccountsContract : public testing::TestWithParam<AccountsKind> {
     token.created_at = now_;
     return token;
   }
-  Result<Token> add(const Token& token, const AccountLimits& limits = {}) {
+  Result<Token> add(const Token& token, const AccountBounds& limits = {}) {
     return accounts().add_token(token, limits, entry("token.create", token.account));
   }
   TokenOwner owner_of(char digit) {
@@ -160,7 +160,7 @@ TEST_P(AccountsContract, OnlyUsersAreMembersAndOnlyOfOrganizations) {
 }
 
 TEST_P(AccountsContract, LimitsBoundMembersOrganizationsAndTokens) {
-  AccountLimits limits;
+  AccountBounds limits;
   limits.members = 1;
   EXPECT_TRUE(absl::IsResourceExhausted(join(bob_.id, Role::kViewer, limits)));
   EXPECT_EQ(join(bob_.id, Role::kViewer), absl::OkStatus());

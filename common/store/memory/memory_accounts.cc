@@ -77,7 +77,7 @@ std::size_t MemoryStore::owners_of(AccountId organization) const {
       }));
 }
 
-Status MemoryStore::may_join(const Membership& member, const AccountLimits& limits) const {
+Status MemoryStore::may_join(const Membership& member, const AccountBounds& limits) const {
   std::size_t members = 0;
   std::size_t organizations = 0;
   for (const auto& [key, other] : members_) {
@@ -99,7 +99,7 @@ void MemoryStore::log_change(AuditEntry entry) {
 }
 
 Result<Account> MemoryStore::add_account(const Account& account, AccountId owner,
-                                         const AccountLimits& limits, const AuditEntry& entry) {
+                                         const AccountBounds& limits, const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
   Membership member;
   member.user = owner;
@@ -166,7 +166,7 @@ Result<std::optional<Role>> MemoryStore::find_role(AccountId organization, Accou
   return std::optional<Role>(found->second.role);
 }
 
-Status MemoryStore::put_member(const Membership& member, const AccountLimits& limits,
+Status MemoryStore::put_member(const Membership& member, const AccountBounds& limits,
                                const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
   const auto organization = accounts_.find(member.organization);
@@ -202,7 +202,7 @@ Status MemoryStore::remove_member(AccountId organization, AccountId user, const 
   return absl::OkStatus();
 }
 
-Result<Token> MemoryStore::add_token(const Token& token, const AccountLimits& limits,
+Result<Token> MemoryStore::add_token(const Token& token, const AccountBounds& limits,
                                      const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
   const auto live = std::count_if(tokens_.begin(), tokens_.end(), [&](const auto& item) {

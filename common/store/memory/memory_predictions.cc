@@ -314,6 +314,8 @@ PredictionView MemoryStore::view_of(const NewPrediction& p) const {
       view.logs = outcome.finish.logs;
     }
   }
+  const bool is_by_model = !p.deployment.has_value() && !p.is_training;
+  if (is_by_model && official_models_.contains(p.model)) view.version = {};
   return view;
 }
 

@@ -99,7 +99,7 @@ class MemoryStore final : public PredictionStore,
                            ReleaseState to) override;
 
   // AccountsStore
-  Result<Account> add_account(const Account& account, AccountId owner, const AccountLimits& limits,
+  Result<Account> add_account(const Account& account, AccountId owner, const AccountBounds& limits,
                               const AuditEntry& entry) override;
   Result<Account> update_account(AccountId id, const AccountChange& change,
                                  const AuditEntry& entry) override;
@@ -107,10 +107,10 @@ class MemoryStore final : public PredictionStore,
                                                std::size_t limit) override;
   Result<std::vector<Membership>> list_organizations(AccountId user) override;
   Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
-  Status put_member(const Membership& member, const AccountLimits& limits,
+  Status put_member(const Membership& member, const AccountBounds& limits,
                     const AuditEntry& entry) override;
   Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
-  Result<Token> add_token(const Token& token, const AccountLimits& limits,
+  Result<Token> add_token(const Token& token, const AccountBounds& limits,
                           const AuditEntry& entry) override;
   Result<Token> get_token(std::int64_t id) override;
   Result<std::vector<Token>> page_tokens(AccountId account, AccountId created_by,
@@ -174,6 +174,7 @@ class MemoryStore final : public PredictionStore,
 
  private:
   friend class MemoryUsage;  // Derives usage from the rows of all others.
+  friend class MemoryDiscovery;  // Further interfaces over the same state.
 
   // One row of `active` with what else the statements keep there.
   struct Active {
@@ -243,7 +244,7 @@ class MemoryStore final : public PredictionStore,
   [[nodiscard]] std::size_t owners_of(AccountId organization) const;
   Result<Account> insert_account(const Account& account);
   Result<Token> insert_token(const Token& token);
-  Status may_join(const Membership& member, const AccountLimits& limits) const;
+  Status may_join(const Membership& member, const AccountBounds& limits) const;
   void log_change(AuditEntry entry);
 
   const Clock& clock_;
@@ -271,6 +272,7 @@ class MemoryStore final : public PredictionStore,
   // By sku, since when which price (micro-units a second); the first since ever.
   std::map<std::string, std::map<WallTime, std::int64_t>, std::less<>> prices_;
   std::map<ModelId, ModelRecord> models_;
+  std::set<ModelId> official_models_;
   std::unordered_map<VersionId, Version> versions_;
   std::map<TargetId, Target> targets_;
   std::map<DeploymentId, DeploymentRecord> deployments_;

@@ -92,4 +92,28 @@ Target read_target(RowReader& reader) {
   return target;
 }
 
+Deployment read_deployment(RowReader& reader) {
+  Deployment d;
+  d.id = reader.integer();
+  d.owner_id = reader.integer();
+  d.owner = reader.text();
+  d.name = reader.text();
+  d.model = reader.integer();
+  d.model_owner = reader.text();
+  d.model_name = reader.text();
+  d.target = reader.integer();
+  d.current.deployment = d.id;
+  d.current.number = reader.integer_as<std::int32_t>();
+  d.current.version = reader.version();
+  d.current.sku = reader.text();
+  d.current.min_instances = reader.integer_as<std::int32_t>();
+  d.current.max_instances = reader.integer_as<std::int32_t>();
+  d.current.created_by = reader.integer();
+  d.current.created_at = reader.time();
+  d.current.state = reader.integer_as<ReleaseState>();
+  d.last_used_at = reader.maybe_time();
+  d.created_at = reader.time();
+  return d;
+}
+
 }  // namespace mimeo::store

@@ -14,6 +14,8 @@ namespace mimeo::store {
 [[nodiscard]] Model read_model(RowReader& reader);
 [[nodiscard]] Version read_version(RowReader& reader);
 [[nodiscard]] Target read_target(RowReader& reader);
+// In the order of MIMEO_DEPLOYMENT_SELECT.
+[[nodiscard]] Deployment read_deployment(RowReader& reader);
 
 // The only row through `read`, or kNotFound.
 template <class T>

@@ -59,7 +59,7 @@ bool is_full(std::int64_t count, std::size_t limit) {
 
 // kResourceExhausted when the new member would be one too many. With both accounts locked.
 Status may_join(Connection& connection, pqxx::transaction_base& transaction,
-                const Membership& member, const AccountLimits& limits) {
+                const Membership& member, const AccountBounds& limits) {
   const pqxx::row counts =
       connection.run_in(transaction, kCountMembers, member.organization, member.user)[0];
   if (is_full(counts[0].as<std::int64_t>(), limits.members)) {
@@ -101,7 +101,7 @@ Status has_another_owner(Connection& connection, pqxx::transaction_base& transac
 }  // namespace
 
 Result<Account> PostgresStore::add_account(const Account& account, AccountId owner,
-                                           const AccountLimits& limits, const AuditEntry& entry) {
+                                           const AccountBounds& limits, const AuditEntry& entry) {
   using Answer = Result<Account>;
   return pool_->with("creating an account", [&](Connection& connection) -> Answer {
     pqxx::work transaction(connection.raw());
@@ -171,7 +171,7 @@ Result<std::optional<Role>> PostgresStore::find_role(AccountId organization, Acc
   });
 }
 
-Status PostgresStore::put_member(const Membership& member, const AccountLimits& limits,
+Status PostgresStore::put_member(const Membership& member, const AccountBounds& limits,
                                  const AuditEntry& entry) {
   return pool_->with("setting a member", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
@@ -207,7 +207,7 @@ Status PostgresStore::remove_member(AccountId organization, AccountId user,
   });
 }
 
-Result<Token> PostgresStore::add_token(const Token& token, const AccountLimits& limits,
+Result<Token> PostgresStore::add_token(const Token& token, const AccountBounds& limits,
                                        const AuditEntry& entry) {
   using Answer = Result<Token>;
   return pool_->with("creating a token", [&](Connection& connection) -> Answer {

@@ -57,36 +57,11 @@ std::vector<RunnableTarget> with_releases(Connection& connection, const pqxx::re
   return targets;
 }
 
-// In the order of MIMEO_DEPLOYMENT_SELECT.
-Deployment read_deployment(const pqxx::row& row) {
-  RowReader reader(row);
-  Deployment d;
-  d.id = reader.integer();
-  d.owner_id = reader.integer();
-  d.owner = reader.text();
-  d.name = reader.text();
-  d.model = reader.integer();
-  d.model_owner = reader.text();
-  d.model_name = reader.text();
-  d.target = reader.integer();
-  d.current.deployment = d.id;
-  d.current.number = reader.integer_as<std::int32_t>();
-  d.current.version = reader.version();
-  d.current.sku = reader.text();
-  d.current.min_instances = reader.integer_as<std::int32_t>();
-  d.current.max_instances = reader.integer_as<std::int32_t>();
-  d.current.created_by = reader.integer();
-  d.current.created_at = reader.time();
-  d.current.state = reader.integer_as<ReleaseState>();
-  d.last_used_at = reader.maybe_time();
-  d.created_at = reader.time();
-  return d;
-}
-
 Result<Deployment> only(const pqxx::result& rows) {
   if (rows.empty()) return no_such("deployment");
   const pqxx::row row = rows[0];
-  return read_deployment(row);
+  RowReader reader(row);
+  return read_deployment(reader);
 }
 
 void insert_release(Connection& connection, pqxx::transaction_base& transaction,
@@ -181,7 +156,8 @@ Result<std::vector<Deployment>> PostgresStore::list_deployments(AccountId owner,
   return pool_->with("listing deployments", [&](Connection& connection) -> Answer {
     std::vector<Deployment> page;
     for (const pqxx::row& row : connection.run(kListDeployments, owner, sql_time(before), limit)) {
-      page.push_back(read_deployment(row));
+      RowReader reader(row);
+      page.push_back(read_deployment(reader));
     }
     return page;
   });

@@ -22,7 +22,7 @@ PredictionView view_of(const pqxx::row& row) {
   view.target = reader.integer();
   view.model_owner = reader.text();
   view.model_name = reader.text();
-  view.version = reader.version();
+  view.version = reader.maybe_version().value_or(VersionId());
   const std::string deployment_owner = reader.text();
   const std::string deployment = reader.text();
   if (!deployment.empty()) view.deployment = absl::StrCat(deployment_owner, "/", deployment);

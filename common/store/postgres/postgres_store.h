@@ -7,8 +7,10 @@
 
 #include <memory>
 
+#include "common/store/account_limits.h"
 #include "common/store/accounts.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/fleet.h"
 #include "common/store/outbox.h"
@@ -17,6 +19,7 @@
 #include "common/store/retention.h"
 #include "common/store/trainings.h"
 #include "common/store/usage.h"
+#include "common/store/version_deletion.h"
 
 namespace mimeo::store {
 
@@ -35,6 +38,9 @@ class PostgresStore final : public PredictionStore,
                             public TrainingStore,
                             public UsageStore,
                             public WebhookLogStore,
+                            public DiscoveryStore,
+                            public VersionDeletionStore,
+                            public AccountLimitsStore,
                             public MaintenanceStore,
                             public RetentionStore {
  public:
@@ -99,7 +105,7 @@ class PostgresStore final : public PredictionStore,
                            ReleaseState to) override;
 
   // AccountsStore
-  Result<Account> add_account(const Account& account, AccountId owner, const AccountLimits& limits,
+  Result<Account> add_account(const Account& account, AccountId owner, const AccountBounds& limits,
                               const AuditEntry& entry) override;
   Result<Account> update_account(AccountId id, const AccountChange& change,
                                  const AuditEntry& entry) override;
@@ -107,10 +113,10 @@ class PostgresStore final : public PredictionStore,
                                                std::size_t limit) override;
   Result<std::vector<Membership>> list_organizations(AccountId user) override;
   Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
-  Status put_member(const Membership& member, const AccountLimits& limits,
+  Status put_member(const Membership& member, const AccountBounds& limits,
                     const AuditEntry& entry) override;
   Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
-  Result<Token> add_token(const Token& token, const AccountLimits& limits,
+  Result<Token> add_token(const Token& token, const AccountBounds& limits,
                           const AuditEntry& entry) override;
   Result<Token> get_token(std::int64_t id) override;
   Result<std::vector<Token>> page_tokens(AccountId account, AccountId created_by,
@@ -191,6 +197,59 @@ class PostgresStore final : public PredictionStore,
   Status set_spend_limit(AccountId account, LimitSetter setter,
                          std::optional<std::int64_t> micros) override;
   Result<std::int64_t> pause_deployments(WallTime now, Pausing pausing) override;
+
+  // DiscoveryStore
+  Result<std::vector<SearchHit>> search_models(const ModelSearch& search) override;
+  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids) override;
+  Result<bool> is_official(ModelId id) override;
+  Status set_official(ModelId id, bool is_official) override;
+  Result<std::int64_t> count_models(AccountId owner) override;
+  Result<std::vector<Version>> page_versions(ModelId model,
+                                             const std::optional<PageStart<VersionId>>& start,
+                                             std::size_t limit) override;
+  Result<std::vector<Deployment>> page_deployments(
+      AccountId owner, const std::optional<PageStart<DeploymentId>>& start,
+      std::size_t limit) override;
+  Result<Collection> create_collection(const Collection& collection) override;
+  Result<Collection> get_collection(std::string_view slug) override;
+  Status update_collection(std::string_view slug, const CollectionChange& change) override;
+  Status delete_collection(std::string_view slug) override;
+  Result<std::vector<Collection>> list_collections(std::string_view after, bool is_backward,
+                                                   std::size_t limit) override;
+  Status add_to_collection(std::string_view slug, ModelId model,
+                           std::optional<std::int32_t> position) override;
+  Status remove_from_collection(std::string_view slug, ModelId model) override;
+  Result<std::vector<Model>> list_collection_models(std::int64_t collection,
+                                                    AccountId viewer) override;
+  Result<std::vector<CollectionHit>> search_collections(std::string_view text, AccountId viewer,
+                                                        std::size_t limit) override;
+  Status add_example(const Example& example) override;
+  Result<Example> get_example(ModelId model, PredictionId prediction) override;
+  Result<std::optional<Example>> find_example(PredictionId prediction, AccountId viewer) override;
+  Result<std::vector<Example>> list_examples(ModelId model,
+                                             const std::optional<PageStart<PredictionId>>& start,
+                                             std::size_t limit) override;
+  Result<std::vector<Example>> list_examples_of_version(VersionId version,
+                                                        std::size_t limit) override;
+  Status remove_example(ModelId model, PredictionId prediction) override;
+  Status set_default_example(ModelId model, PredictionId prediction) override;
+
+  // VersionDeletionStore
+  Status note_version_user(VersionId version, AccountId account) override;
+  Status begin_version_deletion(VersionId version, WallTime now) override;
+  Result<std::optional<VersionDeletion>> claim_version_deletion(
+      std::chrono::milliseconds lease) override;
+  Result<VersionPredictions> list_version_predictions(const VersionDeletion& deletion,
+                                                      PredictionId before,
+                                                      std::size_t scan) override;
+  Status erase_predictions(std::span<const PredictionId> ids) override;
+  Status finish_version_deletion(VersionId version) override;
+  Status put_off_version_deletion(VersionId version, std::chrono::milliseconds delay) override;
+
+  // AccountLimitsStore
+  Result<std::vector<AccountLimits>> list_account_limits() override;
+  Result<AccountLimits> get_account_limits(AccountId account) override;
+  Status put_account_limits(const AccountLimits& limits) override;
 
   // MaintenanceStore
   Status make_partitions(WallTime now, std::chrono::hours ahead) override;

@@ -12,7 +12,8 @@ namespace mimeo::store {
 // moment.
 inline constexpr Statement kViews{"predictions_view", R"sql(
 SELECT p.id, p.account_id, p.target_id, mo.username, m.name,
-  COALESCE(a.version_id, r.version_id, p.version_id), dw.username, d.name,
+  CASE WHEN m.is_official AND p.deployment_id IS NULL AND NOT p.is_training THEN NULL
+    ELSE COALESCE(a.version_id, r.version_id, p.version_id) END, dw.username, d.name,
   p.source, p.is_training, p.destination, p.created_at, p.deadline_at,
   p.webhook, p.webhook_events, p.stream_token,
   a.st, a.attempt, a.started_at,

@@ -20,6 +20,7 @@
 #include "common/blobs/local_blobs.h"
 #include "common/crypto/crypto.h"
 #include "common/http/client.h"
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_usage.h"
@@ -101,6 +102,8 @@ class ApiTest : public CoreTest {
     ApiParts parts{.catalog = store_,
                    .predictions = store_,
                    .files = files_,
+                   .discovery = discovery_,
+                   .deletions = discovery_,
                    .blobs = *blobs_,
                    .intake = *plane_->intake,
                    .hub = *plane_->hub,
@@ -120,8 +123,9 @@ class ApiTest : public CoreTest {
     router_->add(api_routes(*api_));
     limiter_ = std::make_unique<RateLimiter>(clock_, limits_);
     audit_ = std::make_unique<AuditTrail>(store_, pool_, clock_, plane_->metrics);
-    middleware_ = std::make_unique<Middleware>(Middleware::Parts{
-        *router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics, *audit_});
+    middleware_ = std::make_unique<Middleware>(
+        Middleware::Parts{*router_, *authenticator_, *limiter_, clock_, random_, plane_->metrics,
+                          *audit_, trusted_proxies_});
     server_ = std::make_unique<http::Server>(
         loop_.executor(), http::ServerOptions{},
         [this](http::Exchange& exchange) { return middleware_->serve(exchange); });
@@ -281,6 +285,8 @@ class ApiTest : public CoreTest {
   store::MemoryFiles files_;
   store::MemoryRetention retention_{store_, files_};
   store::MemoryUsage usage_{store_};
+  store::MemoryDiscovery discovery_{store_};
+  std::vector<std::string> trusted_proxies_;
   std::unique_ptr<blobs::LocalBlobs> blobs_;
   BlockingPool pool_{2};
   // What receives webhooks, on a thread of pool_; a test starts the sender if it wants any but

@@ -106,8 +106,10 @@ std::vector<std::string> ResponseChecker::check(std::string_view method, std::st
   const std::string status = std::to_string(response.status);
   if (operation == nullptr) {
     const bool is_preflight = method == "OPTIONS" && response.status == 204;
-    if (!is_preflight && response.status != 404 && response.status != 405) {
-      found.push_back("neither 404 nor 405 for what is not described");
+    const bool is_refusal =
+        response.status == 400 || response.status == 404 || response.status == 405;
+    if (!is_preflight && !is_refusal) {
+      found.push_back("neither 400, 404 nor 405 for what is not described");
     }
     if (!is_preflight)
       check_body(Json{{"$ref", "#/components/responses/NotFound"}}, place, response, found);

@@ -15,7 +15,7 @@ import (
 	replicate "github.com/replicate/replicate-go"
 )
 
-const atOnce = 8
+const atOnce = 5
 
 // Site is what is tested: see suite/site.py.
 type Site struct {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -55,14 +56,18 @@ func row090Signature(ctx context.Context, s *Site) {
 	secret, err := s.client().GetDefaultWebhookSecret(ctx)
 	must(err)
 	got := make(chan *http.Request, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+	// Not httptest.NewServer, whose Close cuts the idle connections of every client in this process.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		request.Body = io.NopCloser(bytes.NewReader(body))
 		got <- request
-	}))
+	})}
+	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	_, err = s.client().CreatePrediction(ctx, s.Versions["hello"], replicate.PredictionInput{"text": "später ☃"},
-		&replicate.Webhook{URL: server.URL, Events: []replicate.WebhookEventType{replicate.WebhookEventCompleted}}, false)
+		&replicate.Webhook{URL: "http://" + listener.Addr().String(), Events: []replicate.WebhookEventType{replicate.WebhookEventCompleted}}, false)
 	must(err)
 	select {
 	case request := <-got:

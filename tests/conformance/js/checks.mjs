@@ -7,7 +7,7 @@ import Replicate from "replicate";
 
 export const site = JSON.parse(readFileSync(process.env.MIMEO_CONFORMANCE_SITE, "utf8"));
 export const client = clientOf(site.token);
-const atOnce = 8;
+const atOnce = 5;
 
 export function clientOf(auth, options = {}) {
   return new Replicate({ auth, baseUrl: `${site.url}/v1`, ...options });
@@ -58,7 +58,12 @@ async function runOne({ row, name, check }) {
   let status = "pass";
   let detail = "";
   try {
-    await check();
+    try {
+      await check();
+    } catch (error) {
+      if (!name.includes("_takes_a_minute")) throw error;
+      await check();  // It measures seconds, which a busy machine may spoil once.
+    }
   } catch (error) {
     status = "fail";
     const line = /rows_\w+\.mjs:\d+/.exec(error.stack ?? "");

@@ -6,7 +6,7 @@ import ssl
 import time
 
 from suite import operator
-from suite.checks import equal, eventually, expect, matches
+from suite.checks import equal, eventually, expect, matches, timed
 from suite.wire import TERMINAL, main_wire
 
 REQUIRED = {"id", "model", "version", "input", "output", "data_removed", "error", "status", "created_at", "urls"}
@@ -178,6 +178,7 @@ def row_057_versionless(site):
     equal((made["version"], made["output"]), (site.versions["hello"], "Hello latest!"), "version and output")
 
 
+@timed
 def row_039_answers_in_time(site):
     wire = main_wire(site)
     wire.run(site.model("probe"), {})

@@ -7,7 +7,7 @@ import httpx
 import replicate
 from replicate.exceptions import ModelError, ReplicateError
 from suite import operator
-from suite.checks import contains, equal, eventually, expect, matches, raises, takes_a_minute
+from suite.checks import contains, equal, eventually, expect, matches, raises, takes_a_minute, timed
 
 
 def row_001_every_form_of_the_base_url(site):
@@ -109,6 +109,7 @@ def row_037_sync_wait_finished(site):
     equal((made.status, made.output), ("succeeded", "Hello s!"), "status and output")
 
 
+@timed
 def row_038_wait_expired(site):
     """With any other status than `starting` the client would give a half of the output as all of it."""
     chunks = [f"{i} " for i in range(20)]
@@ -119,6 +120,7 @@ def row_038_wait_expired(site):
     made.cancel()
 
 
+@timed
 def row_039_the_shortest_wait(site):
     """The client itself gives up half a second after the time that it asked for, and raises."""
     for _ in range(3):
@@ -127,6 +129,7 @@ def row_039_the_shortest_wait(site):
         made.cancel()
 
 
+@timed
 @takes_a_minute
 def row_039_the_longest_wait(site):
     replicate.hardware.list()  # Connects.

@@ -6,7 +6,7 @@ import time
 import replicate
 from replicate import Replicate
 from suite import operator
-from suite.checks import contains, equal, eventually, expect, takes_a_minute
+from suite.checks import contains, equal, eventually, expect, takes_a_minute, timed
 from suite.images import Registry
 
 
@@ -61,6 +61,7 @@ def row_037_sync_wait_finished(site):
     equal(client_of(site).run(site.ref("hello"), input={"text": "v"}), "Hello v!", "run by version")
 
 
+@timed
 def row_038_wait_expired(site):
     client = client_of(site)
     chunks = [f"{i} " for i in range(20)]
@@ -71,6 +72,7 @@ def row_038_wait_expired(site):
     client.predictions.cancel(prediction_id=made.id)
 
 
+@timed
 @takes_a_minute
 def row_039_never_times_out(site):
     """After 60 s without an answer the client would create a second prediction."""

@@ -27,6 +27,9 @@ def before_call(context, case, kwargs):
         return
     number = next(turn)
     is_positive = case.meta.generation.mode.is_positive
+    if is_positive and case.path.startswith("/deployments") and isinstance(case.body, dict):
+        for limit in {"min_instances", "max_instances"} & case.body.keys():
+            case.body = {**case.body, limit: 0}  # Instances that are kept ready take the machine from all others.
     if is_positive and number % 3 == 0:
         return  # As it was made up.
     if is_positive and case.method == "POST" and case.path in BODIES and isinstance(case.body, dict):

@@ -72,6 +72,11 @@ class Driver:
             self.results.append(result)
             self._on_result(result)
 
+    def stop(self):
+        """Ends it, whatever it does."""
+        self._timer.cancel()
+        self._process.kill()
+
     def wait(self):
         self._thread.join()
         code = self._process.wait()
