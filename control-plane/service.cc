@@ -245,8 +245,8 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       eraser(VersionEraserParts{.deletions = parts.deletions,
                                 .discovery = parts.discovery,
                                 .retention = parts.retention,
+                                .files = parts.files,
                                 .webhook_log = parts.webhook_log,
-                                .blobs = parts.blobs,
                                 .pool = read_pool}),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();

@@ -5,7 +5,6 @@
 
 #include "common/async/task_group.h"
 #include "common/telemetry/log.h"
-#include "control-plane/public_links.h"
 
 namespace mimeo::control {
 namespace {
@@ -52,13 +51,13 @@ Result<bool> VersionEraser::step() {
   return true;
 }
 
-// Files first, rows last: what was interrupted is found again.
+// Rows last: what was interrupted is found again.
 Status VersionEraser::erase_examples(VersionId version) {
   while (true) {
     MIMEO_ASSIGN_OR_RETURN(const std::vector<store::Example> examples,
                            parts_.discovery.list_examples_of_version(version, kExamples));
     for (const store::Example& example : examples) {
-      MIMEO_RETURN_IF_ERROR(parts_.blobs.remove_all(delivery_blob_prefix(example.files)));
+      MIMEO_RETURN_IF_ERROR(parts_.retention.release_prediction(example.prediction.id));
       const Status removed = parts_.discovery.remove_example(example.model, example.prediction.id);
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
@@ -72,9 +71,8 @@ Result<bool> VersionEraser::erase_predictions(const store::VersionDeletion& dele
   for (;;) {
     MIMEO_ASSIGN_OR_RETURN(const store::VersionPredictions found,
                            parts_.deletions.list_version_predictions(deletion, before, kScan));
-    for (const PredictionId& id : found.ended) {
-      MIMEO_RETURN_IF_ERROR(parts_.blobs.remove_all(delivery_blob_prefix(id)));
-    }
+    MIMEO_RETURN_IF_ERROR(parts_.files.delete_outputs(found.ended));
+    MIMEO_RETURN_IF_ERROR(parts_.webhook_log.remove_webhook_content(found.ended));
     MIMEO_RETURN_IF_ERROR(parts_.deletions.erase_predictions(found.ended));
     has_active |= found.has_active;
     if (!found.after) return !has_active;

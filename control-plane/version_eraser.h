@@ -8,9 +8,11 @@
 
 #include "common/async/blocking_pool.h"
 #include "common/base/status.h"
-#include "common/blobs/blob_store.h"
 #include "common/store/discovery.h"
+#include "common/store/files.h"
+#include "common/store/retention.h"
 #include "common/store/version_deletion.h"
+#include "common/store/webhook_log.h"
 
 namespace mimeo::control {
 
@@ -18,7 +20,9 @@ namespace mimeo::control {
 struct VersionEraserParts {
   store::VersionDeletionStore& deletions;
   store::DiscoveryStore& discovery;
-  blobs::BlobStore& blobs;
+  store::RetentionStore& retention;
+  store::FilesStore& files;
+  store::WebhookLogStore& webhook_log;
   BlockingPool& pool;
 };
 

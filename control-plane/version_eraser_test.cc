@@ -1,10 +1,8 @@
 #include "control-plane/version_eraser.h"
 
-#include <set>
-
-#include "common/blobs/local_blobs.h"
 #include "common/store/memory/memory_discovery.h"
-#include "control-plane/public_links.h"
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "control-plane/testing/core_fixture.h"
 
 namespace mimeo::control {
@@ -12,25 +10,21 @@ namespace {
 
 class VersionEraserTest : public CoreTest {
  protected:
-  VersionEraserTest()
-      : directory_(std::filesystem::temp_directory_path() /
-                   ("mimeo-eraser-" + SystemRandom().base32(8))),
-        blobs_(*blobs::LocalBlobs::open_directory(directory_)) {}
   ~VersionEraserTest() override {
     plane_->tasks.cancel();
     loop_.drive([this] { return plane_->tasks.size() == 0; });
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
   }
 
-  std::string put_file(Uuid id) {
-    const std::string key = delivery_blob_prefix(id) + "/file";
-    auto writer = blobs_->create(key).value();
-    EXPECT_TRUE(writer->write("x").ok());
-    EXPECT_TRUE(writer->commit().ok());
-    return key;
+  void put_output(PredictionId id) {
+    store::OutputFile file;
+    file.prediction = id;
+    file.secret = "secret";
+    file.filename = "o.png";
+    file.sha256_hex = std::string(64, 'a');
+    file.blob_key = "content/000000/" + ids_.next().str();
+    EXPECT_TRUE(files_.create_output(file).ok());
   }
-  bool exists(const std::string& key) { return blobs_->open(key).ok(); }
+  bool has_output(PredictionId id) { return files_.get_output(id, "secret", "o.png").ok(); }
   bool is_there(PredictionId id) { return store_.get(id, 0).ok(); }
   PredictionId succeeded() {
     const PredictionId id = create_assigned().id;
@@ -38,11 +32,12 @@ class VersionEraserTest : public CoreTest {
     return id;
   }
 
-  std::filesystem::path directory_;
-  std::unique_ptr<blobs::LocalBlobs> blobs_;
+  store::MemoryFiles files_;
+  store::MemoryRetention retention_{store_, files_};
   store::MemoryDiscovery discovery_{store_};
   BlockingPool pool_{1};
-  VersionEraser eraser_{VersionEraserParts{discovery_, discovery_, *blobs_, pool_}};
+  VersionEraser eraser_{
+      VersionEraserParts{discovery_, discovery_, retention_, files_, store_, pool_}};
 };
 
 TEST_F(VersionEraserTest, HasNothingToDoWhenNothingIsDeleted) {
@@ -57,20 +52,18 @@ TEST_F(VersionEraserTest, RemovesPredictionsExamplesAndFiles) {
   store::Example example;
   example.model = model_.id;
   example.prediction = stored(shown);
-  example.files = ids_.next();
+  ASSERT_TRUE(retention_.keep_prediction(shown).ok());
   ASSERT_TRUE(discovery_.add_example(example).ok());
-  const std::string output = put_file(plain);
-  const std::string copy = put_file(example.files);
-  const std::string other = put_file(ids_.next());
+  put_output(plain);
+  put_output(shown);
   ASSERT_TRUE(discovery_.begin_version_deletion(version_.id, clock_.now()).ok());
   EXPECT_TRUE(is_there(plain));
   const auto more = eraser_.step();
   ASSERT_TRUE(more.ok()) << more.status();
   EXPECT_FALSE(is_there(plain));
   EXPECT_FALSE(is_there(shown));
-  EXPECT_FALSE(exists(output));
-  EXPECT_FALSE(exists(copy));
-  EXPECT_TRUE(exists(other));
+  EXPECT_FALSE(has_output(plain));
+  EXPECT_FALSE(has_output(shown));
   EXPECT_TRUE(discovery_.list_examples(model_.id, std::nullopt, 10)->empty());
   EXPECT_FALSE(*eraser_.step()) << "done";
 }

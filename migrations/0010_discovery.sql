@@ -72,7 +72,6 @@ CREATE TABLE examples (
   prediction_id uuid NOT NULL,
   account_id bigint NOT NULL,
   version_id bytea NOT NULL,
-  files_id uuid NOT NULL,
   added_at timestamptz NOT NULL,
   source smallint NOT NULL,
   created_at timestamptz NOT NULL,
@@ -87,8 +86,7 @@ CREATE TABLE examples (
 CREATE UNIQUE INDEX examples_prediction ON examples (prediction_id);
 CREATE INDEX examples_order ON examples (model_id, added_at, prediction_id);
 CREATE INDEX examples_version ON examples (version_id);
-COMMENT ON TABLE examples IS 'Predictions that a model''s owner shows, with a copy of their content: kept until they are removed.';
-COMMENT ON COLUMN examples.files_id IS 'Under this id its copies of files lie, as the output files of a prediction do.';
+COMMENT ON TABLE examples IS 'Predictions that a model''s owner shows, with a copy of their content; their files are kept by kept_predictions.';
 COMMENT ON COLUMN models.default_example IS 'The prediction_id of one of its examples.';
 
 -- Who ran a model's version besides its owner: such a version cannot be deleted.

@@ -60,12 +60,12 @@ struct SearchHit {
   double score = 0;  // 0..1; 1 = its very name.
 };
 
-// A prediction that a model's owner shows, with a copy of its content.
+// A prediction that a model's owner shows, with a copy of its content. Its files are those of the
+// prediction, which is kept (retention.h) for as long as it is an example.
 struct Example {
   ModelId model = 0;
   // Without webhook, stream and deployment: these are not for others.
   PredictionView prediction;
-  Uuid files;  // Its copies of files lie where a prediction of this id would keep its output.
   WallTime added_at;
 };
 

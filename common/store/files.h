@@ -73,6 +73,9 @@ class FilesStore {
   virtual Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
                                         std::string_view filename) = 0;
 
+  // All that these predictions put out, kept or not.
+  virtual Status delete_outputs(std::span<const PredictionId> predictions) = 0;
+
   // Keys of blobs to remove.
   virtual Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) = 0;
   // These were removed.

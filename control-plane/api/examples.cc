@@ -47,24 +47,25 @@ http::Response show(const Api& api, const store::Example& example, int status) {
 }
 
 // What is for others to see of `view`.
-store::Example example_of(const store::Model& model, store::PredictionView view, Uuid files,
-                          WallTime now) {
+store::Example example_of(const store::Model& model, store::PredictionView view, WallTime now) {
   view.webhook.clear();
   view.webhook_events = 0;
   view.stream_token.clear();
   view.deployment.clear();
   view.deadline_at.reset();
-  return store::Example{model.id, std::move(view), files, now};
+  return store::Example{model.id, std::move(view), now};
 }
 
-// Copies the files, then writes the row: a crash between leaves copies that nobody names.
-Result<store::Example> add(const Api& api, store::Example example) {
+// Keeps the files, then writes the row: a crash between leaves a prediction that is kept.
+Result<store::Example> add(Api& api, store::Example example) {
   const ApiParts& parts = api.parts;
   const PredictionId id = example.prediction.id;
-  MIMEO_RETURN_IF_ERROR(copy_example_files(parts, api.urls, example.files, example.prediction));
+  MIMEO_RETURN_IF_ERROR(keep_example_files(api, example.prediction));
   const Status added = parts.discovery.add_example(example);
-  if (!added.ok()) (void)remove_example_files(parts, example.files);
-  if (!added.ok() && !absl::IsAlreadyExists(added)) return added;
+  if (!added.ok() && !absl::IsAlreadyExists(added)) {
+    (void)parts.retention.release_prediction(id);
+    return added;
+  }
   return parts.discovery.get_example(example.model, id);
 }
 
@@ -129,13 +130,15 @@ Answer create_example(Api& api, Call& call) {
         "An example can have at most 2 MB of input, output and logs. Upload files instead of "
         "putting them into the input.");
   }
-  auto work = [api = &api, example = example_of(model, *std::move(view), api.ids.next(),
-                                                api.parts.clock.now())] {
+  auto work = [api = &api, example = example_of(model, *std::move(view), api.parts.clock.now())] {
     return add(*api, example);
   };
   const Result<store::Example> added = co_await api.parts.pool.run(std::move(work));
   if (absl::IsResourceExhausted(added.status())) {
     co_return problem::conflict(message_of(added.status()));  // Not a matter of waiting.
+  }
+  if (absl::IsFailedPrecondition(added.status())) {
+    co_return problem::conflict("The data of the prediction has been removed.");
   }
   if (!added.ok()) co_return added.status();
   api.reader.forget_model(model.owner, model.name);
@@ -148,8 +151,8 @@ Answer delete_example(Api& api, Call& call) {
   if (!id.ok()) co_return problem::not_found();
   // The row goes last: a crash between leaves something to remove again.
   auto work = [parts = &api.parts, model = model.id, id = *id]() -> Status {
-    MIMEO_ASSIGN_OR_RETURN(const store::Example example, parts->discovery.get_example(model, id));
-    MIMEO_RETURN_IF_ERROR(remove_example_files(*parts, example.files));
+    MIMEO_RETURN_IF_ERROR(parts->discovery.get_example(model, id).status());
+    MIMEO_RETURN_IF_ERROR(parts->retention.release_prediction(id));
     return parts->discovery.remove_example(model, id);
   };
   MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(work)));

@@ -1,3 +1,5 @@
+#include "common/blobs/blob_key.h"
+#include "common/crypto/crypto.h"
 #include "control-plane/api/testing/api_fixture.h"
 #include "control-plane/public_links.h"
 
@@ -17,7 +19,14 @@ class ExamplesApi : public ApiTest {
   // A stored output file of `id`; its URL.
   std::string output_file(PredictionId id, const std::string& name, const std::string& content) {
     const std::string token = make_delivery_token(id, random_);
-    put_blob(*delivery_blob_key(token, name), content);
+    store::OutputFile file;
+    file.prediction = id;
+    file.secret = parse_delivery_token(token)->secret;
+    file.filename = name;
+    file.sha256_hex = to_hex(crypto::sha256(content));
+    file.created_at = clock_.now();
+    file.blob_key = put_blob(blobs::content_key(ids_.next()), content);
+    EXPECT_TRUE(files_.create_output(file).ok());
     return delivery_url("https://mimeo.example", token, name);
   }
   std::string upload(const std::string& name, const std::string& content) {
@@ -25,11 +34,21 @@ class ExamplesApi : public ApiTest {
     file.id = ids_.next();
     file.account = account_.id;
     file.name = name;
+    file.sha256_hex = to_hex(crypto::sha256(content));
     file.created_at = clock_.now();
     file.expires_at = clock_.now() + std::chrono::hours(24);
+    file.blob_key = put_blob(blobs::content_key(ids_.next()), content);
     EXPECT_TRUE(files_.create_file(file).ok());
-    put_blob(file.blob_key(), content);
     return "https://mimeo.example/v1/files/" + file.id.str();
+  }
+  // Everything that is due in two days is removed, as the sweeper does it.
+  void let_two_days_pass() {
+    clock_.advance(std::chrono::days(2));
+    const auto due = retention_.list_due(clock_.now(), 100);
+    ASSERT_TRUE(due.ok()) << due.status();
+    const auto removed = retention_.remove_data(*due);
+    ASSERT_TRUE(removed.ok()) << removed.status();
+    for (const PredictionId& id : *removed) plane_->recent.forget(id);
   }
   Reply fetch(const json& url) {
     return get(url.get<std::string>().substr(std::string("https://mimeo.example").size()));
@@ -91,13 +110,11 @@ TEST_F(ExamplesApi, ItIsSeenByAllWhoSeeTheModelAndOutlivesThePrediction) {
   EXPECT_EQ(call("GET", kPath, "", as(stranger_token_)).json()["results"][0], shown);
   EXPECT_EQ(call("GET", path, "", as(stranger_token_)).json(), shown);
   EXPECT_EQ(call("POST", path + "/cancel", "", as(stranger_token_)).status, 404);
-  clock_.advance(std::chrono::days(2));
-  ASSERT_TRUE(store_.drop_expired(clock_.now(), store::Retention{}).ok());
-  plane_->recent.forget(*PredictionId::parse(id));
+  let_two_days_pass();
   EXPECT_EQ(get(path).json(), shown) << "its data is not removed";
 }
 
-TEST_F(ExamplesApi, ItsFilesAreCopies) {
+TEST_F(ExamplesApi, ItsFilesAreKept) {
   const std::string input_file = upload("cat.png", "meow");
   plane_->scheduler.grant = grant_;
   json body = valid_body();
@@ -107,29 +124,26 @@ TEST_F(ExamplesApi, ItsFilesAreCopies) {
   const std::string out = output_file(prediction, "out put.png", "picture");
   complete_and_wait(finish_of(prediction, json{{"image", out}, {"again", {out}}}.dump()));
   const json shown = mark(id).json();
-  const json image = shown["output"]["image"];
-  EXPECT_NE(image, out);
-  EXPECT_EQ(shown["output"]["again"][0], image) << "one copy";
-  EXPECT_TRUE(image.get<std::string>().ends_with("/out%20put.png"));
-  ASSERT_TRUE(blobs_->remove_all(delivery_blob_prefix(prediction)).ok());
-  EXPECT_EQ(fetch(image).body, "picture");
+  EXPECT_EQ(shown["output"]["image"], out);
+  EXPECT_TRUE(out.ends_with("/out%20put.png"));
+  EXPECT_NE(shown["input"]["text"], input_file) << "an upload expires";
+  let_two_days_pass();
+  EXPECT_EQ(fetch(out).body, "picture");
   EXPECT_EQ(fetch(shown["input"]["text"]).body, "meow");
-  EXPECT_EQ(get("/v1/models/acme/hello").json()["cover_image_url"], image);
-  EXPECT_EQ(get("/v1/predictions/" + id).json()["output"]["image"], out) << "the owner's own";
+  EXPECT_EQ(get("/v1/models/acme/hello").json()["cover_image_url"], out);
+  EXPECT_EQ(get(kPath).json()["results"][0], shown);
 
   EXPECT_EQ(call("DELETE", std::string(kPath) + "/" + id).status, 204);
-  EXPECT_EQ(fetch(image).status, 404);
   EXPECT_EQ(get("/v1/models/acme/hello").json()["cover_image_url"], nullptr);
   EXPECT_EQ(call("DELETE", std::string(kPath) + "/" + id).status, 404);
+  let_two_days_pass();
+  EXPECT_EQ(fetch(out).status, 404);
+  EXPECT_EQ(get("/v1/predictions/" + id).json()["data_removed"], true);
 }
 
-TEST_F(ExamplesApi, FilesThatAreGoneAreNoticed) {
-  plane_->scheduler.grant = grant_;
-  const std::string id = post("/v1/predictions", valid_body()).json()["id"];
-  const PredictionId prediction = *PredictionId::parse(id);
-  const std::string out = output_file(prediction, "o.png", "x");
-  complete_and_wait(finish_of(prediction, json(out).dump()));
-  ASSERT_TRUE(blobs_->remove_all(delivery_blob_prefix(prediction)).ok());
+TEST_F(ExamplesApi, DataThatIsGoneIsNoticed) {
+  const std::string id = succeeded();
+  let_two_days_pass();
   EXPECT_EQ(mark(id).status, 409);
   EXPECT_EQ(listed(), Ids{});
 }

@@ -96,7 +96,6 @@ class DiscoveryContract : public StoreContract {
     Example example;
     example.model = model_.id;
     example.prediction = view(id);
-    example.files = ids_.next();
     example.added_at = later();
     return example;
   }
@@ -388,7 +387,6 @@ TEST_P(DiscoveryContract, AnExampleKeepsItsContentWhenThePredictionsIsGone) {
   EXPECT_FALSE(view.data_removed);
   EXPECT_EQ(view.created_at, wish.prediction.created_at);
   EXPECT_EQ(view.completed_at, wish.prediction.completed_at);
-  EXPECT_EQ(found->files, wish.files);
   EXPECT_EQ(found->added_at, wish.added_at);
 }
 

@@ -120,6 +120,11 @@ void MemoryFiles::remove_outputs(PredictionId id) {
   }
 }
 
+Status MemoryFiles::delete_outputs(std::span<const PredictionId> predictions) {
+  for (const PredictionId& id : predictions) remove_outputs(id);
+  return absl::OkStatus();
+}
+
 Result<std::vector<std::string>> MemoryFiles::list_dead_blobs(std::size_t limit) {
   const std::scoped_lock lock(mutex_);
   std::vector<std::string> keys(dead_.begin(), dead_.end());

@@ -23,7 +23,6 @@ Example read_example(RowReader& reader) {
   view.id = reader.uuid();
   view.account = reader.integer();
   view.version = reader.maybe_version().value_or(VersionId());
-  example.files = reader.uuid();
   example.added_at = reader.time();
   view.source = reader.integer_as<PredictionSource>();
   view.created_at = reader.time();
@@ -50,7 +49,7 @@ Status PostgresStore::add_example(const Example& example) {
     const PredictionView& p = example.prediction;
     connection.run_in(transaction, kAddExample, example.model, p.id.hex(), p.account,
                       p.version.is_nil() ? Param() : Param(sql_version(p.version)),
-                      example.files.hex(), sql_time(example.added_at), static_cast<int>(p.source),
+                      sql_time(example.added_at), static_cast<int>(p.source),
                       sql_time(p.created_at), sql_time(p.started_at),
                       sql_time(p.completed_at.value_or(p.created_at)), sanitize_text(p.input),
                       sanitize_text(p.output), sanitize_text(p.logs), sanitize_text(p.metrics));

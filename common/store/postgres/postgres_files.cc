@@ -160,6 +160,18 @@ Result<OutputFile> PostgresStore::get_output(PredictionId prediction, std::strin
   });
 }
 
+Status PostgresStore::delete_outputs(std::span<const PredictionId> predictions) {
+  return pool_->with("deleting outputs", [&](Connection& connection) -> Status {
+    SqlArray ids;
+    for (const PredictionId& id : predictions) ids.add(id);
+    pqxx::work transaction(connection.raw());
+    const pqxx::result gone = connection.run_in(transaction, kDeleteOutputs, ids.take());
+    release_contents(connection, transaction, gone);
+    transaction.commit();
+    return absl::OkStatus();
+  });
+}
+
 Result<std::vector<std::string>> PostgresStore::list_dead_blobs(std::size_t limit) {
   using Answer = Result<std::vector<std::string>>;
   return pool_->with("listing dead blobs", [&](Connection& connection) -> Answer {

@@ -158,6 +158,7 @@ class PostgresStore final : public PredictionStore,
   Status create_output(const OutputFile& file) override;
   Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
                                 std::string_view filename) override;
+  Status delete_outputs(std::span<const PredictionId> predictions) override;
   Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) override;
   Status forget_dead_blobs(std::span<const std::string> keys) override;
   Result<std::vector<std::string>> find_unknown_blobs(std::span<const std::string> keys) override;

@@ -250,6 +250,7 @@ Result<LoggedWebhook> PostgresStore::redeliver_webhook(std::string_view id, Acco
 }
 
 Status PostgresStore::remove_webhook_content(std::span<const PredictionId> predictions) {
+  if (predictions.empty()) return absl::OkStatus();
   return pool_->with("removing what webhooks held", [&](Connection& connection) -> Status {
     const auto [low, high] = bounds_of(predictions);
     connection.run(kRemoveWebhookContent, array_of(predictions).take(), low.hex(), high.hex());

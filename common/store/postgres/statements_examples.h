@@ -9,7 +9,7 @@ namespace mimeo::store {
 // The version of an official model is not shown.
 #define MIMEO_EXAMPLE_SELECT                                                                    \
   "SELECT e.model_id, e.prediction_id, e.account_id,"                                           \
-  " CASE WHEN m.is_official THEN NULL ELSE e.version_id END, e.files_id, e.added_at, e.source," \
+  " CASE WHEN m.is_official THEN NULL ELSE e.version_id END, e.added_at, e.source," \
   " e.created_at, e.started_at, e.completed_at, e.input, e.output, e.logs, e.metrics,"          \
   " o.username, m.name "                                                                        \
   "FROM examples AS e JOIN models AS m ON m.id = e.model_id JOIN accounts AS o ON o.id = "      \
@@ -22,11 +22,11 @@ FROM models WHERE id = $1::bigint AND deleted_at IS NULL FOR UPDATE)sql"};
 
 // $4 NULL: the version that ran it.
 inline constexpr Statement kAddExample{"examples_add", R"sql(
-INSERT INTO examples (model_id, prediction_id, account_id, version_id, files_id, added_at, source,
+INSERT INTO examples (model_id, prediction_id, account_id, version_id, added_at, source,
   created_at, started_at, completed_at, input, output, logs, metrics)
 VALUES ($1::bigint, $2::uuid, $3::bigint,
-  COALESCE($4::bytea, (SELECT version_id FROM results WHERE id = $2::uuid)), $5::uuid, $6::timestamptz, $7::smallint,
-  $8::timestamptz, $9::timestamptz, $10::timestamptz, $11::text, $12::text, $13::text, $14::text))sql"};
+  COALESCE($4::bytea, (SELECT version_id FROM results WHERE id = $2::uuid)), $5::timestamptz, $6::smallint,
+  $7::timestamptz, $8::timestamptz, $9::timestamptz, $10::text, $11::text, $12::text, $13::text))sql"};
 
 inline constexpr Statement kGetExample{
     "examples_get",

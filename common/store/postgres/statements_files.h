@@ -103,4 +103,7 @@ SELECT i.key FROM unnest($1::text[]) AS i(key)
 WHERE NOT EXISTS (SELECT FROM contents WHERE blob_key = i.key)
   AND NOT EXISTS (SELECT FROM dead_blobs WHERE blob_key = i.key))sql"};
 
+inline constexpr Statement kDeleteOutputs{"outputs_delete", R"sql(
+DELETE FROM output_files WHERE prediction_id = ANY($1::uuid[]) RETURNING content)sql"};
+
 }  // namespace mimeo::store
