@@ -106,7 +106,7 @@ Status remove_from_collection(CommandLine& line, const CollectionOptions& option
                                           "` is not in the collection `", options.slug, "`"));
 }
 
-// All models of a collection: a private one is shown to its owner only, but it is in it.
+// The public ones; a private model is in it for its owner alone.
 Result<std::string> members_of(const Stores& stores, const store::Collection& collection) {
   std::string names;
   MIMEO_ASSIGN_OR_RETURN(const auto models,

@@ -266,8 +266,9 @@ void Service::State::prepare_registry() {
                  PushService::Parts{parts.catalog, parts.accounts, registry_pool, *registry, clock,
                                     parts.metrics},
                  std::move(push_options));
-  trained.emplace(TrainedVersionMaker::Parts{parts.catalog, parts.blobs, *registry, clock},
-                  TrainedVersionMaker::Options{config.registry_url, config.external_url});
+  trained.emplace(
+      TrainedVersionMaker::Parts{parts.catalog, parts.files, parts.blobs, *registry, clock},
+      TrainedVersionMaker::Options{config.registry_url, config.external_url});
 }
 
 void Service::State::prepare_trainings() {
@@ -303,8 +304,8 @@ SweeperParts Service::State::sweeper_parts() {
           .blobs = parts.blobs,
           .pool = sweep_pool,
           .clock = clock,
-          .removers = {[this](std::span<const PredictionId> ids) {
-            return parts.webhook_log.remove_webhook_content(ids);
+          .removers = {[this](std::span<const PredictionId> due) {
+            return parts.webhook_log.remove_webhook_content(due);
           }},
           .on_removed = [this](PredictionId id) {
             recent.forget(id);
@@ -428,6 +429,12 @@ void Service::State::start_front(std::string hub_addr) {
                      .authenticator = *authenticator,
                      .trainings = trained ? parts.trainings : nullptr};
   api = std::make_unique<Api>(parts.executor, std::move(api_parts), api_settings(config));
+  if (trainings) {
+    trainings->on_version([this](const std::string& destination) {
+      const std::size_t slash = destination.find('/');
+      api->reader.forget_model(destination.substr(0, slash), destination.substr(slash + 1));
+    });
+  }
   router.add(api_routes(*api));
   limiter.emplace(clock, rate_limits(config));
   audit.emplace(parts.accounts, api_pool, clock, parts.metrics);

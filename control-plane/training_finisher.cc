@@ -81,6 +81,7 @@ asio::awaitable<Result<FinishOutcome>> TrainingFinisher::settle(std::shared_ptr<
         co_await committer_.finish_with(std::move(finish), std::move(write));
     if (outcome.ok()) {
       made_.Increment();
+      if (on_version_) on_version_(work->view.destination);
       log::info("a training became a version training={} version={}:{}", id.str(),
                 work->view.destination, work->made.version.id.hex());
       co_return outcome;

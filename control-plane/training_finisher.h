@@ -56,6 +56,10 @@ class TrainingFinisher {
                    ResultCommitter& committer, MakeVersion make, Random& random, Metrics& metrics,
                    TrainingFinisherOptions options = {});
 
+  // Called when a training became a version of the model `destination` ("owner/name").
+  using OnVersion = std::function<void(const std::string& destination)>;
+  void on_version(OnVersion hook) { on_version_ = std::move(hook); }
+
   // A result of an instance in training mode. Offered again while it is worked on, it joins.
   void complete(store::Finish finish, Done done, Progress progress);
 
@@ -91,6 +95,7 @@ class TrainingFinisher {
   prometheus::Gauge& under_way_;
   prometheus::Counter& made_;
   prometheus::Counter& failed_;
+  OnVersion on_version_;
   std::map<Key, std::shared_ptr<Work>> works_;
   TaskGroup tasks_;  // Last: its tasks use everything above.
 };

@@ -189,7 +189,7 @@ struct PredictionView {
   TargetId target = 0;
   std::string model_owner;
   std::string model_name;
-  VersionId version;       // Of the last attempt, else the one validated against.
+  VersionId version;       // Of the last attempt, else as validated; nil = not shown (official).
   std::string deployment;  // "owner/name", or empty.
   PredictionSource source = PredictionSource::kApi;
   PredictionStatus status = PredictionStatus::kStarting;

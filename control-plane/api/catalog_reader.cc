@@ -90,7 +90,8 @@ CatalogReader::Read<store::Model> CatalogReader::model(std::string owner, std::s
     };
     MIMEO_CO_ASSIGN_OR_RETURN(store::Model found, co_await pool_.run(std::move(read)));
     known = std::make_shared<const store::Model>(std::move(found));
-    models_.put(key, known);
+    // One without a version gets its first soon, perhaps from another process, and is run at once.
+    if (known->latest_version) models_.put(key, known);
   }
   co_return known;
 }

@@ -17,7 +17,8 @@ class DiscoveryApi : public ApiTest {
     const Reply reply = call("GET", "/v1/search?query=" + query, "", fields);
     EXPECT_EQ(reply.status, 200) << reply.body;
     std::vector<std::string> out;
-    for (const json& hit : reply.json()["models"]) out.push_back(hit["model"]["name"]);
+    const json body = reply.json();
+    for (const json& hit : body["models"]) out.push_back(hit["model"]["name"]);
     return out;
   }
   json follow(const json& link) {

@@ -57,7 +57,7 @@ store::Example example_of(const store::Model& model, store::PredictionView view,
 }
 
 // Keeps the files, then writes the row: a crash between leaves a prediction that is kept.
-Result<store::Example> add(Api& api, store::Example example) {
+Result<store::Example> store_example(Api& api, store::Example example) {
   const ApiParts& parts = api.parts;
   const PredictionId id = example.prediction.id;
   MIMEO_RETURN_IF_ERROR(keep_example_files(api, example.prediction));
@@ -131,7 +131,7 @@ Answer create_example(Api& api, Call& call) {
         "putting them into the input.");
   }
   auto work = [api = &api, example = example_of(model, *std::move(view), api.parts.clock.now())] {
-    return add(*api, example);
+    return store_example(*api, example);
   };
   const Result<store::Example> added = co_await api.parts.pool.run(std::move(work));
   if (absl::IsResourceExhausted(added.status())) {

@@ -49,7 +49,7 @@ WallTime position_time(const store::Model& model, store::ModelSort sort) {
   return model.created_at;
 }
 
-bool is_backward(const std::optional<Cursor>& cursor) {
+bool goes_back(const std::optional<Cursor>& cursor) {
   return cursor && cursor->direction == PageDirection::kBackward;
 }
 
@@ -82,7 +82,7 @@ Answer list_page(Api& api, Call& call) {
   if (cursor) {
     MIMEO_CO_ASSIGN_OR_RETURN(filter.after, parse_row_position(cursor->position));
   }
-  if (is_backward(cursor)) {
+  if (goes_back(cursor)) {
     const bool is_descending = filter.direction == store::SortDirection::kDescending;
     filter.direction =
         is_descending ? store::SortDirection::kAscending : store::SortDirection::kDescending;
@@ -90,7 +90,7 @@ Answer list_page(Api& api, Call& call) {
   auto read = [catalog = &api.parts.catalog, filter] { return catalog->list_models(filter); };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Model> models,
                             co_await api.parts.pool.run(std::move(read)));
-  if (is_backward(cursor)) std::reverse(models.begin(), models.end());
+  if (goes_back(cursor)) std::reverse(models.begin(), models.end());
   const PageLinks links(api.urls.api("/models"), *call.head);
   const PageEnds ends =
       end_page(models, kPageSize, cursor, links, [sort = filter.sort](const store::Model& model) {

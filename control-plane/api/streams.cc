@@ -26,6 +26,9 @@ using nlohmann::json;
 constexpr std::chrono::milliseconds kKeepAlive{15'000};
 // When the hub's ring was dropped before the prediction's end was seen.
 constexpr std::chrono::milliseconds kLookAgain{1'000};
+// Between `done` and the end of the body: Go's client drops the events that it has not taken yet
+// when the body ends, and most clients leave at `done` by themselves.
+constexpr std::chrono::milliseconds kLetRead{100};
 
 std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
@@ -122,7 +125,8 @@ class StreamSession {
       status = co_await events_.ping();
       if (!co_await sleep_for(kLookAgain)) co_return;
     }
-    if (status.ok()) (void)co_await events_.end();
+    if (!status.ok() || !co_await sleep_for(kLetRead)) co_return;
+    (void)co_await events_.end();
   }
 
  private:
@@ -179,7 +183,8 @@ ExchangeAnswer replay(const store::PredictionView& view, http::Exchange& exchang
   Status status = co_await events.start(std::move(headers));
   std::string all = ": hi\n\n" + text.take();
   if (status.ok()) status = co_await events.send_raw(std::move(all));
-  if (status.ok()) (void)co_await events.end();
+  if (!status.ok() || !co_await sleep_for(kLetRead)) co_return std::nullopt;
+  (void)co_await events.end();
   co_return std::nullopt;
 }
 

@@ -106,7 +106,7 @@ http::Response missing_scope(const store::TokenOwner& caller, Scopes needed) {
       concat("This needs ", is_one ? "the scope \"" : "one of the scopes \"", words,
              "\". The token \"", caller.token.name, "\" (", caller.token.prefix, "...) has \"",
              to_text(caller.token.scopes), "\"");
-  if (caller.creator_role) {
+  if (caller.creator_role && (scopes_of(*caller.creator_role) & needed).is_empty()) {
     detail.append(concat(", and ", caller.token.creator, " is ", name_of(*caller.creator_role),
                          " of ", caller.account.username));
   }

@@ -23,7 +23,7 @@ http::AddressRules any_address() {
 
 // The file as it was stored for this training, by its public URL.
 Result<std::string> blob_key_of(std::string_view url, const std::string& external_url,
-                                PredictionId training) {
+                                PredictionId training, store::FilesStore& files) {
   const std::string prefix = external_url + "/delivery/" + training.str();
   const auto refuse = [] {
     return absl::InvalidArgumentError("its weights are no file that the training returned");
@@ -33,9 +33,14 @@ Result<std::string> blob_key_of(std::string_view url, const std::string& externa
   const std::size_t slash = rest.find('/');
   if (slash == std::string_view::npos) return refuse();
   const auto name = http::percent_decode(rest.substr(slash + 1));
-  const auto key = name ? delivery_blob_key(rest.substr(0, slash), *name) : std::nullopt;
-  if (!key) return refuse();
-  return *key;
+  const auto token = parse_delivery_token(rest.substr(0, slash));
+  if (!name || !token) return refuse();
+  const auto file = files.get_output(training, token->secret, *name);
+  if (absl::IsNotFound(file.status())) {
+    return absl::FailedPreconditionError("its weights were removed meanwhile");
+  }
+  MIMEO_RETURN_IF_ERROR(file.status());
+  return file->blob_key;
 }
 
 // What the trainer returned, with the version beside it.
@@ -105,7 +110,8 @@ Result<TrainedVersionMaker::Base> TrainedVersionMaker::read_base(VersionId versi
 Result<oci::SingleFileLayer> TrainedVersionMaker::layer_of(const std::string& path,
                                                            const std::string& url,
                                                            PredictionId training) const {
-  MIMEO_ASSIGN_OR_RETURN(const std::string key, blob_key_of(url, options_.external_url, training));
+  MIMEO_ASSIGN_OR_RETURN(const std::string key,
+                         blob_key_of(url, options_.external_url, training, parts_.files));
   auto opened = parts_.blobs.open(key);
   if (absl::IsNotFound(opened.status())) {
     return absl::FailedPreconditionError("its weights were removed meanwhile");

@@ -17,6 +17,7 @@
 #include "common/oci/registry_client.h"
 #include "common/oci/registry_writer.h"
 #include "common/store/catalog.h"
+#include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "control-plane/registry/token_service.h"
 #include "control-plane/trained_version.h"
@@ -32,6 +33,7 @@ class TrainedVersionMaker {
  public:
   struct Parts {
     store::CatalogStore& catalog;
+    store::FilesStore& files;
     blobs::BlobStore& blobs;
     const RegistryTokens& tokens;
     const Clock& clock;

@@ -11,6 +11,7 @@
 #include "common/crypto/crypto.h"
 #include "common/http/test_server.h"
 #include "common/oci/testing/test_registry.h"
+#include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_store.h"
 #include "control-plane/public_links.h"
 #include "control-plane/registry/trained_image.h"
@@ -50,7 +51,7 @@ class TrainedVersionMakerTest : public testing::Test {
     const Status started = registry_.start(options);
     ASSERT_TRUE(started.ok()) << started;
     fill_catalog();
-    maker_.emplace(TrainedVersionMaker::Parts{store_, blobs_, *tokens_, clock_},
+    maker_.emplace(TrainedVersionMaker::Parts{store_, files_, blobs_, *tokens_, clock_},
                    TrainedVersionMaker::Options{registry_.url(), kExternal});
   }
   void TearDown() override { server_.reset(); }
@@ -99,7 +100,14 @@ class TrainedVersionMakerTest : public testing::Test {
   // The output of a training that returned a file with this content.
   std::string weights_of(const store::PredictionView& training, const std::string& content) {
     const std::string token = make_delivery_token(training.id, random_);
-    blobs_.put(*delivery_blob_key(token, "w.bin"), content);
+    store::OutputFile file;
+    file.prediction = training.id;
+    file.secret = parse_delivery_token(token)->secret;
+    file.filename = "w.bin";
+    file.sha256_hex = to_hex(crypto::sha256(content));
+    file.blob_key = "content/" + file.secret;
+    blobs_.put(file.blob_key, content);
+    EXPECT_TRUE(files_.create_output(file).ok());
     return Json(delivery_url(kExternal, token, "w.bin")).dump();
   }
 
@@ -107,6 +115,7 @@ class TrainedVersionMakerTest : public testing::Test {
   SystemRandom random_;
   IdGenerator ids_{clock_, random_};
   store::MemoryStore store_{clock_};
+  store::MemoryFiles files_;
   MemoryBlobs blobs_;
   BlockingPool pool_{2};
   std::unique_ptr<crypto::TokenSigner> signer_;

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from mimeo_testing import InstallationTest, eventually, striped_png  # noqa: E402
+from mimeo_testing import Api, InstallationTest, eventually, striped_png  # noqa: E402
 
 
 class Discovery(InstallationTest):
@@ -92,16 +92,17 @@ class Discovery(InstallationTest):
         self.assertEqual(self.api.call("DELETE", f"/v1/models/{model}")[0], 204)
 
     def test_an_account_has_limits_of_its_own(self):
-        self.mimeo("account", "limits", self.owner, "--create", "6", "--create-burst", "1")
-        self.addCleanup(self.mimeo, "account", "limits", self.owner, "--reset")
-        refused = eventually(lambda: self.refusal(), 20, "a refusal", every=0.5)
+        name = f"limited-{os.getpid()}"
+        self.mimeo("account", "create", name)
+        api = Api(self.stack.api.url.geturl(), self.mimeo("token", "create", name))
+        self.mimeo("account", "limits", name, "--other", "6")
+
+        def refusal():
+            status, body = api.call("GET", "/v1/account")
+            return body if status == 429 else None
+        refused = eventually(refusal, 20, "a refusal", every=0.1)
         self.assertEqual(refused["status"], 429)
         self.assertLessEqual(refused["retry_after"], 10)
-
-    def refusal(self):
-        status, body = self.api.call("POST", "/v1/predictions", {
-            "version": self.latest("hello"), "input": {"text": "x"}})
-        return body if status == 429 else None
 
 
 if __name__ == "__main__":

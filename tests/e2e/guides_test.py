@@ -55,6 +55,7 @@ class Guides(InstallationTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.python, cls.js = client_folders()
+        cls.stack.models.ensure("trainable", cls.api)
 
     def check(self, name):
         guide = Guide(GUIDES / f"{name}.md")

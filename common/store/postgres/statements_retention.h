@@ -6,12 +6,16 @@
 
 namespace mimeo::store {
 
-// When the data is due, by the account's rule, else the operator's. Few rows, found by their key.
-#define MIMEO_REMOVAL_DUE(account, source_, completed)          \
-  "COALESCE((SELECT " completed                                 \
-  " + seconds * interval '1 second' FROM retention"             \
-  " WHERE account_id IN (0, " account ") AND source = " source_ \
-  " ORDER BY account_id DESC LIMIT 1), 'infinity')"
+// When the data is due, by the account's rule, else the operator's. It is part of kFinish: one
+// look-up a row; the operator's rules depend on no row and are read once a statement.
+#define MIMEO_REMOVAL_DUE(account, source_, completed)                                        \
+  "COALESCE((SELECT COALESCE(" completed                                                      \
+  " + seconds * interval '1 second', 'infinity')"                                             \
+  " FROM retention WHERE account_id = " account " AND source = " source_ "), " completed      \
+  " + CASE " source_                                                                          \
+  " WHEN 0 THEN (SELECT seconds FROM retention WHERE account_id = 0"                          \
+  " AND source = 0) ELSE (SELECT seconds FROM retention WHERE account_id = 0 AND source = 1)" \
+  " END * interval '1 second', 'infinity')"
 
 // Of the account, then of the operator.
 inline constexpr Statement kGetKeepRules{"retention_get", R"sql(

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -33,7 +34,10 @@ type Site struct {
 func (s *Site) model(name string) string { return s.Owner + "/" + name }
 func (s *Site) ref(name string) string   { return s.Owner + "/" + name + ":" + s.Versions[name] }
 
+// Each with connections of its own: the client's streams read on in the background when a check has ended.
 func (s *Site) client(options ...replicate.ClientOption) *replicate.Client {
+	own := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	options = append([]replicate.ClientOption{replicate.WithHTTPClient(own)}, options...)
 	client, err := replicate.NewClient(append([]replicate.ClientOption{
 		replicate.WithToken(s.Token), replicate.WithBaseURL(s.URL + "/v1")}, options...)...)
 	must(err)
