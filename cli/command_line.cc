@@ -38,6 +38,7 @@ CommandLine::CommandLine(Surroundings surroundings)
   add_usage_commands(*app_, *this);
   add_discovery_commands(*app_, *this);
   add_state_commands(*app_, *this);
+  add_webhook_commands(*app_, *this);
 }
 
 CommandLine::~CommandLine() = default;

@@ -23,6 +23,7 @@
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
 #include "common/store/usage.h"
+#include "common/store/webhook_log.h"
 
 namespace CLI {
 class App;
@@ -42,6 +43,7 @@ struct Stores {
   store::RetentionStore& retention;
   store::DiscoveryStore& discovery;
   store::AccountLimitsStore& limits;
+  store::WebhookLogStore& webhooks;
 };
 
 // Everything that comes from outside; main.cc gives the real things, tests give others.
@@ -93,5 +95,6 @@ void add_usage_commands(CLI::App& app, CommandLine& line);          // usage, sp
 // collection; also `model set-official` and `account limits`: after the commands that it extends.
 void add_discovery_commands(CLI::App& app, CommandLine& line);
 void add_state_commands(CLI::App& app, CommandLine& line);  // prediction, workers, instances, cells
+void add_webhook_commands(CLI::App& app, CommandLine& line);  // webhooks
 
 }  // namespace mimeo::cli

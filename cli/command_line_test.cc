@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "common/crypto/crypto.h"
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_files.h"
 #include "common/store/memory/memory_retention.h"
-#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_store.h"
 #include "common/store/memory/memory_usage.h"
 
@@ -34,7 +34,7 @@ class CommandLineTest : public testing::Test {
     CommandLine line({clock_, random_, out, error,
                       [this](const std::string&) {
                         return Stores{nullptr, store_,     store_,     store_,     usage_, store_,
-                                      store_,  retention_, discovery_, discovery_};
+                                      store_,  retention_, discovery_, discovery_, store_};
                       },
                       "root"});
     if (with_database) arguments.insert(arguments.begin(), {"--database", "memory"});
@@ -308,6 +308,28 @@ TEST_F(CommandLineTest, ListsWorkersAndInstances) {
   EXPECT_EQ(rows[0]["state"], "requested");
   EXPECT_EQ(rows[0]["gpus"], "0,3");
   EXPECT_EQ(list({"cells"})[0]["held"], true);
+}
+
+TEST_F(CommandLineTest, ListsWhatBecameOfWebhooks) {
+  EXPECT_EQ(run({"account", "create", "acme"}).code, 0);
+  store::WebhookSettlement item;
+  item.delivery.emplace();
+  item.delivery->id = "msg_1";
+  item.delivery->account = store_.get_account_by_username("acme")->id;
+  item.delivery->url = "https://hook.example";
+  item.delivery->state = store::DeliveryState::kFailed;
+  item.attempt.response_status = 500;
+  item.attempt.error = "the receiver answered 500";
+  ASSERT_TRUE(store_.settle({&item, 1}).ok());
+  const Json rows = list({"webhooks", "list", "--account", "acme"});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["id"], "msg_1");
+  EXPECT_EQ(rows[0]["event"], "completed");
+  EXPECT_EQ(rows[0]["status"], "failed");
+  EXPECT_EQ(rows[0]["error"], "the receiver answered 500");
+  EXPECT_EQ(run({"webhooks", "list", "--account", "nobody"}).code, 1);
+  EXPECT_EQ(run({"webhooks", "list", "--prediction", "x"}).code, 1);
+  EXPECT_EQ(run({"webhooks", "list"}).code, 1);
 }
 
 TEST_F(CommandLineTest, PrintsAlignedColumns) {

@@ -17,7 +17,7 @@ mimeo::cli::Stores open_stores(const std::string& database) {
   auto store = std::make_shared<mimeo::store::PostgresStore>(mimeo::store::PostgresOptions{
       .conninfo = database, .max_connections = 1, .application_name = "mimeo command"});
   auto& stores = *store;
-  return {std::move(store), stores, stores, stores, stores,
+  return {std::move(store), stores, stores, stores, stores, stores,
           stores,           stores, stores, stores, stores};
 }
 

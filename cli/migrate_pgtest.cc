@@ -24,7 +24,7 @@ Answer run(const std::string& database, std::vector<std::string> arguments) {
                       auto store = std::make_shared<store::PostgresStore>(
                           store::PostgresOptions{.conninfo = conninfo, .max_connections = 1});
                       auto& stores = *store;
-                      return Stores{std::move(store), stores, stores, stores, stores,
+                      return Stores{std::move(store), stores, stores, stores, stores, stores,
                                     stores,           stores, stores, stores, stores};
                     }});
   arguments.insert(arguments.begin(), {"--database", database});

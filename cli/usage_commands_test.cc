@@ -4,6 +4,9 @@
 #include <sstream>
 
 #include "cli/command_line.h"
+#include "common/store/memory/memory_discovery.h"
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 #include "common/store/memory/memory_usage.h"
 
 namespace mimeo::cli {
@@ -69,7 +72,8 @@ class UsageCommands : public testing::Test {
     std::ostringstream out;
     std::ostringstream error;
     CommandLine line({clock_, random_, out, error, [this](const std::string&) {
-                        return Stores{nullptr, store_, store_, store_, usage_, store_};
+                        return Stores{nullptr, store_,     store_,     store_,     usage_, store_,
+                                      store_,  retention_, discovery_, discovery_, store_};
                       }});
     arguments.insert(arguments.begin(), {"--database", "memory"});
     const int code = line.run(std::move(arguments));
@@ -86,7 +90,10 @@ class UsageCommands : public testing::Test {
   SeededRandom random_{1};
   IdGenerator ids_{clock_, random_};
   store::MemoryStore store_{clock_};
+  store::MemoryFiles files_;
+  store::MemoryRetention retention_{store_, files_};
   store::MemoryUsage usage_{store_};
+  store::MemoryDiscovery discovery_{store_};
 };
 
 TEST_F(UsageCommands, ShowsWhoUsedWhatAndWhatNobodyPays) {

@@ -65,6 +65,10 @@ class ResultCommitter {
   // The attempt runs since `started.started_at`.
   void started(const store::Started& started);
 
+  // Its result is here and will be committed later: a start that was not written yet is left out,
+  // as the result knows it better.
+  void ended(PredictionId id) { starts_.erase(id); }
+
   // Output of this prediction was given to somebody: it must not silently start anew elsewhere.
   void output_delivered(PredictionId id);
 

@@ -159,6 +159,7 @@ struct Service::State {
   HubServiceParts hub_parts();
   SweeperParts sweeper_parts();
   WebhookParts webhook_parts();
+  void forget(PredictionId id);
   void prepare_registry();
   void prepare_trainings();
 
@@ -242,12 +243,15 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
                   webhook_retention(config)),
       sweeper(sweeper_parts()),
       metering(metering_pool, parts.usage, clock, parts.metrics, metering_options(config)),
-      eraser(VersionEraserParts{.deletions = parts.deletions,
-                                .discovery = parts.discovery,
-                                .retention = parts.retention,
-                                .files = parts.files,
-                                .webhook_log = parts.webhook_log,
-                                .pool = read_pool}),
+      eraser(VersionEraserParts{
+          .deletions = parts.deletions,
+          .discovery = parts.discovery,
+          .retention = parts.retention,
+          .files = parts.files,
+          .webhook_log = parts.webhook_log,
+          .pool = read_pool,
+          .on_erased =
+              [this](PredictionId id) { asio::post(parts.executor, [this, id] { forget(id); }); }}),
       tasks(parts.executor) {
   if (parts.signer != nullptr) prepare_registry();
   if (parts.trainings != nullptr) prepare_trainings();
@@ -297,6 +301,12 @@ HubServiceParts Service::State::hub_parts() {
   return hub_parts;
 }
 
+// Of a prediction whose data is gone from the store.
+void Service::State::forget(PredictionId id) {
+  recent.forget(id);
+  hub->forget(id);
+}
+
 SweeperParts Service::State::sweeper_parts() {
   return {.retention = parts.retention,
           .files = parts.files,
@@ -307,10 +317,7 @@ SweeperParts Service::State::sweeper_parts() {
           .removers = {[this](std::span<const PredictionId> due) {
             return parts.webhook_log.remove_webhook_content(due);
           }},
-          .on_removed = [this](PredictionId id) {
-            recent.forget(id);
-            hub->forget(id);
-          }};
+          .on_removed = [this](PredictionId id) { forget(id); }};
 }
 
 WebhookParts Service::State::webhook_parts() {

@@ -44,6 +44,7 @@ TrainingFinisher::TrainingFinisher(asio::any_io_executor executor, BlockingPool&
 
 void TrainingFinisher::complete(Finish finish, Done done, Progress progress) {
   progress();
+  committer_.ended(finish.id);
   const Key key{finish.id, finish.attempt.value_or(0)};
   std::shared_ptr<Work>& work = works_[key];
   const bool is_new = work == nullptr;

@@ -74,6 +74,7 @@ Result<bool> VersionEraser::erase_predictions(const store::VersionDeletion& dele
     MIMEO_RETURN_IF_ERROR(parts_.files.delete_outputs(found.ended));
     MIMEO_RETURN_IF_ERROR(parts_.webhook_log.remove_webhook_content(found.ended));
     MIMEO_RETURN_IF_ERROR(parts_.deletions.erase_predictions(found.ended));
+    for (const PredictionId& id : found.ended) parts_.on_erased(id);
     has_active |= found.has_active;
     if (!found.after) return !has_active;
     before = *found.after;

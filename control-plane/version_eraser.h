@@ -5,6 +5,8 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <utility>
 
 #include "common/async/blocking_pool.h"
 #include "common/base/status.h"
@@ -24,12 +26,14 @@ struct VersionEraserParts {
   store::FilesStore& files;
   store::WebhookLogStore& webhook_log;
   BlockingPool& pool;
+  // On a pool thread: what this process still has in memory of a prediction that is gone must go.
+  std::function<void(PredictionId)> on_erased = [](PredictionId) {};
 };
 
 // Every control plane has one; the store gives each version to one at a time.
 class VersionEraser {
  public:
-  explicit VersionEraser(VersionEraserParts parts) : parts_(parts) {}
+  explicit VersionEraser(VersionEraserParts parts) : parts_(std::move(parts)) {}
 
   // On the HTTP thread, until cancelled.
   boost::asio::awaitable<void> run();

@@ -1,4 +1,8 @@
 -- Generated from a migrated database, for reading; see migrations/NNNN_*.sql.
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
 CREATE FUNCTION public.fence_holds(cell integer, expected bigint) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -6,6 +10,39 @@ BEGIN
   PERFORM pg_advisory_xact_lock_shared(1835426156, cell);
   RETURN EXISTS (SELECT FROM cells WHERE cell_id = cell AND epoch = expected);
 END
+$$;
+
+CREATE FUNCTION public.fill_model_search() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  SELECT username || '/' || NEW.name INTO NEW.search_title FROM accounts WHERE id = NEW.owner_id;
+  NEW.search_words := setweight(search_vector(NEW.search_title), 'A')
+    || setweight(search_vector(NEW.description), 'B') || setweight(search_vector(NEW.readme), 'D');
+  RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION public.fill_search_of_owner() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  UPDATE models SET name = name WHERE owner_id = NEW.id;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.ms_covered(busy int4multirange, low integer, high integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT COALESCE(sum(upper(r) - lower(r)), 0)::integer
+  FROM unnest(busy * int4multirange(int4range(low, high))) AS r
+$$;
+
+CREATE FUNCTION public.ms_of_minute(at timestamp with time zone, minute timestamp with time zone) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT LEAST(60000, GREATEST(0, floor(extract(epoch FROM at - minute) * 1000)))::integer
 $$;
 
 CREATE FUNCTION public.next_config_seq() RETURNS bigint
@@ -33,6 +70,13 @@ END $$;
 
 COMMENT ON FUNCTION public.notify_access() IS 'Says which account''s access has changed, on the channel mimeo_access.';
 
+CREATE FUNCTION public.search_vector(body text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT to_tsvector('simple', t) || to_tsvector('english', t)
+  FROM translate(left(body, 100000), '-_./', '    ') AS t
+$$;
+
 CREATE FUNCTION public.take_cell(cell integer, new_owner uuid, addr text, lease interval) RETURNS SETOF bigint
     LANGUAGE plpgsql
     AS $$
@@ -44,6 +88,18 @@ BEGIN
     RETURNING epoch;
 END
 $$;
+
+CREATE TABLE public.account_limits (
+    account_id bigint NOT NULL,
+    create_per_minute bigint,
+    create_burst bigint,
+    read_per_minute bigint,
+    other_per_minute bigint
+);
+
+COMMENT ON TABLE public.account_limits IS 'Limits of calls that differ from the installation''s. NULL: as everywhere; 0: none.';
+
+COMMENT ON COLUMN public.account_limits.create_burst IS 'Creates at once; NULL: as many as in a minute.';
 
 CREATE TABLE public.accounts (
     id bigint NOT NULL,
@@ -104,7 +160,8 @@ CREATE TABLE public.active (
     incarnation bigint DEFAULT 0 NOT NULL,
     assigned_at timestamp with time zone,
     started_at timestamp with time zone,
-    cancel_at timestamp with time zone
+    cancel_at timestamp with time zone,
+    source smallint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='45', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
@@ -119,6 +176,8 @@ COMMENT ON COLUMN public.active.st IS '0 queued, 1 assigned, 2 processing';
 COMMENT ON COLUMN public.active.attempt IS 'Counts assignments; names the attempt that runs when st > 0.';
 
 COMMENT ON COLUMN public.active.cancel_at IS 'Somebody wants it canceled, since then.';
+
+COMMENT ON COLUMN public.active.source IS 'As in predictions, for removals.';
 
 CREATE TABLE public.audit_log (
     id bigint NOT NULL,
@@ -170,12 +229,58 @@ COMMENT ON TABLE public.cells IS 'Sets of workers, each owned by one scheduler b
 
 COMMENT ON COLUMN public.cells.epoch IS 'Counts changes of the owner; fences what an earlier owner still writes.';
 
+CREATE TABLE public.collection_models (
+    collection_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    "position" integer NOT NULL
+);
+
+COMMENT ON TABLE public.collection_models IS 'What is in a collection, in the order of position, then of adding.';
+
+CREATE TABLE public.collections (
+    id bigint NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    full_description text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.collections IS 'Choices of models, made by operators.';
+
+COMMENT ON COLUMN public.collections.full_description IS 'Markdown; empty = none.';
+
+ALTER TABLE public.collections ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.collections_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE SEQUENCE public.config_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+CREATE TABLE public.contents (
+    sha256 bytea NOT NULL,
+    blob_key text NOT NULL,
+    size_bytes bigint NOT NULL
+);
+
+COMMENT ON TABLE public.contents IS 'What lies in the blob store, each content once. A row is deleted when nothing refers to it any more, which its foreign keys prove.';
+
+COMMENT ON COLUMN public.contents.blob_key IS 'Of the first copy that came; never changed.';
+
+CREATE TABLE public.dead_blobs (
+    blob_key text NOT NULL
+);
+
+COMMENT ON TABLE public.dead_blobs IS 'Blobs that no row names any more. A row goes after its blob is gone, so that no crash leaves a blob behind.';
 
 CREATE TABLE public.deployment_releases (
     deployment_id bigint NOT NULL,
@@ -213,6 +318,27 @@ ALTER TABLE public.deployments ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.examples (
+    model_id bigint NOT NULL,
+    prediction_id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    version_id bytea NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    source smallint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone NOT NULL,
+    input text NOT NULL,
+    output text NOT NULL,
+    logs text NOT NULL,
+    metrics text NOT NULL
+);
+ALTER TABLE ONLY public.examples ALTER COLUMN input SET COMPRESSION lz4;
+ALTER TABLE ONLY public.examples ALTER COLUMN output SET COMPRESSION lz4;
+ALTER TABLE ONLY public.examples ALTER COLUMN logs SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.examples IS 'Predictions that a model''s owner shows, with a copy of their content; their files are kept by kept_predictions.';
+
 CREATE TABLE public.files (
     id uuid NOT NULL,
     account_id bigint NOT NULL,
@@ -223,7 +349,8 @@ CREATE TABLE public.files (
     md5_hex text NOT NULL,
     metadata json NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone
+    expires_at timestamp with time zone,
+    content bytea
 );
 
 COMMENT ON TABLE public.files IS 'Uploaded files of accounts; removed with their content when they expire.';
@@ -231,6 +358,8 @@ COMMENT ON TABLE public.files IS 'Uploaded files of accounts; removed with their
 COMMENT ON COLUMN public.files.metadata IS 'The JSON object that the uploader gave, as it was sent.';
 
 COMMENT ON COLUMN public.files.expires_at IS 'NULL: kept until it is deleted.';
+
+COMMENT ON COLUMN public.files.content IS 'NULL: from before contents, the blob is files/<id>.';
 
 CREATE TABLE public.hardware (
     sku text NOT NULL,
@@ -247,6 +376,16 @@ CREATE TABLE public.hardware (
 COMMENT ON TABLE public.hardware IS 'Classes of machine share that can be asked for, set by the operator.';
 
 COMMENT ON COLUMN public.hardware."position" IS 'Order in listings.';
+
+CREATE TABLE public.hardware_prices (
+    sku text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    micros_per_second bigint NOT NULL
+);
+
+COMMENT ON TABLE public.hardware_prices IS 'Every price that a hardware class ever had; rows are only added.';
+
+COMMENT ON COLUMN public.hardware_prices.since IS 'Minutes and runs that begin at or after it have this price.';
 
 CREATE TABLE public.idempotency (
     account_id bigint NOT NULL,
@@ -267,6 +406,47 @@ CREATE TABLE public.idempotency_default (
 
 COMMENT ON TABLE public.idempotency_default IS 'Rows for which no partition was made in time.';
 
+CREATE TABLE public.instance_meters (
+    instance_id uuid NOT NULL,
+    billing smallint NOT NULL,
+    payer_id bigint NOT NULL,
+    sku text NOT NULL,
+    model_id bigint NOT NULL,
+    deployment_id bigint NOT NULL,
+    kind smallint NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone,
+    metered_to timestamp with time zone NOT NULL,
+    sealed_to timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    is_ended boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.instance_meters IS 'How far each instance''s life is in usage_totals, and who pays for it: decided when it is first seen.';
+
+COMMENT ON COLUMN public.instance_meters.billing IS '0 the payer for its whole life, 1 callers for what runs, 2 the payer for the setup and callers for what runs';
+
+COMMENT ON COLUMN public.instance_meters.sealed_to IS 'Minutes before it are final: their rows in instance_minutes are gone.';
+
+COMMENT ON COLUMN public.instance_meters.is_ended IS 'metered_to is the end of its life.';
+
+CREATE TABLE public.instance_minutes (
+    instance_id uuid NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    busy int4multirange DEFAULT '{}'::int4multirange NOT NULL,
+    setup_ms integer DEFAULT 0 NOT NULL,
+    idle_ms integer DEFAULT 0 NOT NULL,
+    active_ms integer DEFAULT 0 NOT NULL,
+    is_stale boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.instance_minutes IS 'The last hours of instances'' lives by the minute: what of them is in usage_totals.';
+
+COMMENT ON COLUMN public.instance_minutes.busy IS 'Milliseconds of the minute in which something ran: a set, so that overlaps and repeats count once.';
+
+COMMENT ON COLUMN public.instance_minutes.is_stale IS 'busy has grown since the times were counted.';
+
 CREATE TABLE public.instances (
     id uuid NOT NULL,
     target_id bigint NOT NULL,
@@ -279,12 +459,21 @@ CREATE TABLE public.instances (
     state smallint NOT NULL,
     state_since timestamp with time zone DEFAULT now() NOT NULL,
     ready_at timestamp with time zone,
-    detail text NOT NULL
+    detail text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE public.instances IS 'Running copies of versions, and what became of earlier ones.';
 
 COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
+
+COMMENT ON COLUMN public.instances.created_at IS 'When it was ordered; of rows older than this column, when that was added.';
+
+CREATE TABLE public.kept_predictions (
+    id uuid NOT NULL
+);
+
+COMMENT ON TABLE public.kept_predictions IS 'Predictions that keep their data and record for as long as they are here, examples for one.';
 
 CREATE TABLE public.memberships (
     account_id bigint NOT NULL,
@@ -326,14 +515,25 @@ CREATE TABLE public.models (
     latest_version bytea,
     latest_version_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
-    deleted_at timestamp with time zone
+    deleted_at timestamp with time zone,
+    is_official boolean DEFAULT false NOT NULL,
+    search_title text DEFAULT ''::text NOT NULL,
+    search_words tsvector DEFAULT ''::tsvector NOT NULL
 );
 
 COMMENT ON TABLE public.models IS 'Models. A deleted one stays, because its predictions show its name.';
 
 COMMENT ON COLUMN public.models.visibility IS '0 public, 1 private';
 
+COMMENT ON COLUMN public.models.default_example IS 'The prediction_id of one of its examples.';
+
 COMMENT ON COLUMN public.models.latest_version IS 'The newest ready version, kept here for listings.';
+
+COMMENT ON COLUMN public.models.is_official IS 'Set by operators: its versions are not shown.';
+
+COMMENT ON COLUMN public.models.search_title IS 'owner/name, for similarity.';
+
+COMMENT ON COLUMN public.models.search_words IS 'What full text search looks at; kept by a trigger.';
 
 ALTER TABLE public.models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.models_id_seq
@@ -343,6 +543,19 @@ ALTER TABLE public.models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.output_files (
+    prediction_id uuid NOT NULL,
+    secret text NOT NULL,
+    filename text NOT NULL,
+    content bytea NOT NULL,
+    md5_hex text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.output_files IS 'Files that predictions put out: what a delivery link opens. Removed with the data of their prediction.';
+
+COMMENT ON COLUMN public.output_files.secret IS 'The part of the link''s token behind the prediction''s id.';
 
 CREATE TABLE public.payloads (
     id uuid NOT NULL,
@@ -416,6 +629,19 @@ ALTER TABLE ONLY public.predictions_default ALTER COLUMN account_id SET (n_disti
 
 COMMENT ON TABLE public.predictions_default IS 'Rows for which no partition was made in time.';
 
+CREATE TABLE public.removals (
+    due_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    account_id bigint NOT NULL,
+    source smallint NOT NULL,
+    completed_at timestamp with time zone NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.05');
+
+COMMENT ON TABLE public.removals IS 'When each prediction that has ended loses its data; written with its result. Trainings are not here: they keep theirs until its partition is dropped.';
+
+COMMENT ON COLUMN public.removals.due_at IS 'infinity: only when the partition is dropped.';
+
 CREATE TABLE public.replicas (
     id uuid NOT NULL,
     role smallint NOT NULL,
@@ -464,6 +690,18 @@ CREATE TABLE public.results_default (
 
 COMMENT ON TABLE public.results_default IS 'Rows for which no partition was made in time.';
 
+CREATE TABLE public.retention (
+    account_id bigint NOT NULL,
+    source smallint NOT NULL,
+    seconds bigint
+);
+
+COMMENT ON TABLE public.retention IS 'How long predictions keep their data after their end. Account 0 is the default for accounts without a row.';
+
+COMMENT ON COLUMN public.retention.source IS 'As in predictions: 0 api, 1 web';
+
+COMMENT ON COLUMN public.retention.seconds IS 'NULL: until the partition of their content is dropped.';
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -472,6 +710,16 @@ CREATE TABLE public.schema_migrations (
 );
 
 COMMENT ON TABLE public.schema_migrations IS 'Which migrations were applied.';
+
+CREATE TABLE public.spend_limits (
+    account_id bigint NOT NULL,
+    by_operator_micros bigint,
+    by_account_micros bigint,
+    CONSTRAINT spend_limits_by_account_micros_check CHECK ((by_account_micros >= 0)),
+    CONSTRAINT spend_limits_by_operator_micros_check CHECK ((by_operator_micros >= 0))
+);
+
+COMMENT ON TABLE public.spend_limits IS 'Most that accounts may spend in a calendar month (UTC), in millionths of the currency. NULL: no limit.';
 
 CREATE TABLE public.targets (
     id bigint NOT NULL,
@@ -545,6 +793,69 @@ WITH (fillfactor='50');
 
 COMMENT ON TABLE public.usage_hour IS 'What accounts used, by hour: the sum over shards, so that writers do not wait for each other.';
 
+CREATE TABLE public.usage_pending (
+    account_id bigint NOT NULL,
+    target_id bigint NOT NULL,
+    model_id bigint NOT NULL,
+    is_training boolean NOT NULL,
+    instance_id uuid,
+    completed_at timestamp with time zone NOT NULL,
+    billed_ms bigint NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE public.usage_pending IS 'Ended predictions that are not in usage_totals yet. Written with the result; emptied every few seconds. No index: it is read from its beginning.';
+
+CREATE TABLE public.usage_totals (
+    account_id bigint NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    sku text NOT NULL,
+    model_id bigint NOT NULL,
+    deployment_id bigint NOT NULL,
+    kind smallint NOT NULL,
+    setup_ms bigint NOT NULL,
+    idle_ms bigint NOT NULL,
+    active_ms bigint NOT NULL,
+    setup_nanos bigint NOT NULL,
+    idle_nanos bigint NOT NULL,
+    active_nanos bigint NOT NULL,
+    predictions bigint NOT NULL,
+    ran_ms bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.usage_totals IS 'What accounts used, by hour. Kept for ever.';
+
+COMMENT ON COLUMN public.usage_totals.account_id IS 'Who pays; 0: nobody, it is the operator''s loss.';
+
+COMMENT ON COLUMN public.usage_totals.deployment_id IS '0: none';
+
+COMMENT ON COLUMN public.usage_totals.kind IS '0 deployment, 1 private model, 2 public model, 3 training, 4 from before metering';
+
+COMMENT ON COLUMN public.usage_totals.active_nanos IS 'Billionths of the currency, as setup_nanos and idle_nanos: milliseconds times micro-units per second.';
+
+COMMENT ON COLUMN public.usage_totals.ran_ms IS 'Sum of the predictions'' run times, however they were paid.';
+
+CREATE TABLE public.version_deletions (
+    version_id bytea NOT NULL,
+    account_id bigint NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    claimed_until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.version_deletions IS 'Deleted versions whose predictions are still being removed.';
+
+COMMENT ON COLUMN public.version_deletions.account_id IS 'The owner: nobody else ran it.';
+
+COMMENT ON COLUMN public.version_deletions.claimed_until IS 'A process is at it until then.';
+
+CREATE TABLE public.version_users (
+    version_id bytea NOT NULL,
+    account_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.version_users IS 'Accounts other than the owner that ran a version, noted before the first time.';
+
 CREATE TABLE public.versions (
     id bytea NOT NULL,
     model_id bigint NOT NULL,
@@ -568,19 +879,106 @@ COMMENT ON COLUMN public.versions.state IS '0 ready, 1 refused (no model; refusa
 
 COMMENT ON COLUMN public.versions.openapi_schema IS 'JSON as text: the image''s own bytes, never searched here.';
 
+CREATE TABLE public.webhook_attempts (
+    id uuid NOT NULL,
+    delivery_id text NOT NULL,
+    n integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    took_ms bigint NOT NULL,
+    request_headers text,
+    request_body text,
+    request_bytes bigint NOT NULL,
+    response_status integer NOT NULL,
+    response_headers text,
+    response_body text,
+    error text
+)
+PARTITION BY RANGE (id);
+ALTER TABLE ONLY public.webhook_attempts ALTER COLUMN request_body SET COMPRESSION lz4;
+ALTER TABLE ONLY public.webhook_attempts ALTER COLUMN response_body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.webhook_attempts IS 'What was sent and answered: content of predictions, and dropped with it. Six-hourly partitions, as those of payloads.';
+
+COMMENT ON COLUMN public.webhook_attempts.id IS 'The prediction.';
+
+CREATE TABLE public.webhook_attempts_default (
+    id uuid NOT NULL,
+    delivery_id text NOT NULL,
+    n integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    took_ms bigint NOT NULL,
+    request_headers text,
+    request_body text,
+    request_bytes bigint NOT NULL,
+    response_status integer NOT NULL,
+    response_headers text,
+    response_body text,
+    error text
+);
+ALTER TABLE ONLY public.webhook_attempts_default ALTER COLUMN request_body SET COMPRESSION lz4;
+ALTER TABLE ONLY public.webhook_attempts_default ALTER COLUMN response_body SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.webhook_attempts_default IS 'Rows for which no partition was made in time.';
+
+CREATE TABLE public.webhook_deliveries (
+    row_number bigint NOT NULL,
+    id text NOT NULL,
+    account_id bigint NOT NULL,
+    prediction_id uuid NOT NULL,
+    event smallint NOT NULL,
+    url text NOT NULL,
+    state smallint NOT NULL,
+    attempts integer NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    next_at timestamp with time zone,
+    response_status integer NOT NULL,
+    error text
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.webhook_deliveries IS 'Webhooks that were sent, without their content. Swept by age and by number per account.';
+
+COMMENT ON COLUMN public.webhook_deliveries.id IS 'The webhook-id header.';
+
+COMMENT ON COLUMN public.webhook_deliveries.state IS '0 pending, 1 delivered, 2 failed';
+
+COMMENT ON COLUMN public.webhook_deliveries.response_status IS 'Of the newest attempt; 0 = no answer';
+
+ALTER TABLE public.webhook_deliveries ALTER COLUMN row_number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_deliveries_row_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE UNLOGGED TABLE public.webhook_holds (
+    prediction_id uuid NOT NULL,
+    sender_id uuid NOT NULL,
+    until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.webhook_holds IS 'Which control plane may send output and logs of a running prediction; completed waits for it.';
+
 CREATE TABLE public.webhook_outbox (
     id bigint NOT NULL,
     prediction_id uuid NOT NULL,
     event smallint NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     due_at timestamp with time zone DEFAULT now() NOT NULL,
-    tries integer DEFAULT 0 NOT NULL
+    tries integer DEFAULT 0 NOT NULL,
+    delivery_id text
 )
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.webhook_outbox IS 'Webhooks still to be delivered, written with the change of state that they tell of.';
 
-COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 8 completed';
+COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 2 output, 4 logs, 8 completed; 2 and 4 only when asked for again';
+
+COMMENT ON COLUMN public.webhook_outbox.delivery_id IS 'The webhook-id of what is sent again on request; NULL for what is owed anyway.';
 
 ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.webhook_outbox_id_seq
@@ -590,6 +988,14 @@ ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.webhook_secrets (
+    account_id bigint NOT NULL,
+    previous text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.webhook_secrets IS 'Secrets that were replaced and go on signing for a while, beside accounts.webhook_secret.';
 
 CREATE TABLE public.worker_tokens (
     id bigint NOT NULL,
@@ -635,6 +1041,11 @@ ALTER TABLE ONLY public.predictions ATTACH PARTITION public.predictions_default 
 
 ALTER TABLE ONLY public.results ATTACH PARTITION public.results_default DEFAULT;
 
+ALTER TABLE ONLY public.webhook_attempts ATTACH PARTITION public.webhook_attempts_default DEFAULT;
+
+ALTER TABLE ONLY public.account_limits
+    ADD CONSTRAINT account_limits_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
@@ -650,11 +1061,32 @@ ALTER TABLE ONLY public.audit_log
 ALTER TABLE ONLY public.cells
     ADD CONSTRAINT cells_pkey PRIMARY KEY (cell_id);
 
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_pkey PRIMARY KEY (collection_id, model_id);
+
+ALTER TABLE ONLY public.collections
+    ADD CONSTRAINT collections_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.collections
+    ADD CONSTRAINT collections_slug_key UNIQUE (slug);
+
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_blob_key_key UNIQUE (blob_key);
+
+ALTER TABLE ONLY public.contents
+    ADD CONSTRAINT contents_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY public.dead_blobs
+    ADD CONSTRAINT dead_blobs_pkey PRIMARY KEY (blob_key);
+
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_pkey PRIMARY KEY (deployment_id, number);
 
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.examples
+    ADD CONSTRAINT examples_pkey PRIMARY KEY (model_id, prediction_id);
 
 ALTER TABLE ONLY public.files
     ADD CONSTRAINT files_pkey PRIMARY KEY (id);
@@ -662,14 +1094,26 @@ ALTER TABLE ONLY public.files
 ALTER TABLE ONLY public.hardware
     ADD CONSTRAINT hardware_pkey PRIMARY KEY (sku);
 
+ALTER TABLE ONLY public.hardware_prices
+    ADD CONSTRAINT hardware_prices_pkey PRIMARY KEY (sku, since);
+
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (account_id, key, day);
 
 ALTER TABLE ONLY public.idempotency_default
     ADD CONSTRAINT idempotency_default_pkey PRIMARY KEY (account_id, key, day);
 
+ALTER TABLE ONLY public.instance_meters
+    ADD CONSTRAINT instance_meters_pkey PRIMARY KEY (instance_id);
+
+ALTER TABLE ONLY public.instance_minutes
+    ADD CONSTRAINT instance_minutes_pkey PRIMARY KEY (instance_id, minute);
+
 ALTER TABLE ONLY public.instances
     ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.kept_predictions
+    ADD CONSTRAINT kept_predictions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (account_id, user_id);
@@ -679,6 +1123,9 @@ ALTER TABLE ONLY public.model_runs
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.output_files
+    ADD CONSTRAINT output_files_pkey PRIMARY KEY (prediction_id, secret);
 
 ALTER TABLE ONLY public.payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (id, kind);
@@ -692,6 +1139,9 @@ ALTER TABLE ONLY public.predictions
 ALTER TABLE ONLY public.predictions_default
     ADD CONSTRAINT predictions_default_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.removals
+    ADD CONSTRAINT removals_pkey PRIMARY KEY (due_at, id);
+
 ALTER TABLE ONLY public.replicas
     ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
 
@@ -701,8 +1151,14 @@ ALTER TABLE ONLY public.results
 ALTER TABLE ONLY public.results_default
     ADD CONSTRAINT results_default_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (account_id, source);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.spend_limits
+    ADD CONSTRAINT spend_limits_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.targets
     ADD CONSTRAINT targets_config_seq_key UNIQUE (config_seq);
@@ -722,11 +1178,38 @@ ALTER TABLE ONLY public.tokens
 ALTER TABLE ONLY public.usage_hour
     ADD CONSTRAINT usage_hour_pkey PRIMARY KEY (account_id, hour, sku, is_training, shard);
 
+ALTER TABLE ONLY public.usage_totals
+    ADD CONSTRAINT usage_totals_pkey PRIMARY KEY (account_id, hour, sku, model_id, deployment_id, kind);
+
+ALTER TABLE ONLY public.version_deletions
+    ADD CONSTRAINT version_deletions_pkey PRIMARY KEY (version_id);
+
+ALTER TABLE ONLY public.version_users
+    ADD CONSTRAINT version_users_pkey PRIMARY KEY (version_id, account_id);
+
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (id, delivery_id, n);
+
+ALTER TABLE ONLY public.webhook_attempts_default
+    ADD CONSTRAINT webhook_attempts_default_pkey PRIMARY KEY (id, delivery_id, n);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (row_number);
+
+ALTER TABLE ONLY public.webhook_holds
+    ADD CONSTRAINT webhook_holds_pkey PRIMARY KEY (prediction_id);
+
 ALTER TABLE ONLY public.webhook_outbox
     ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.worker_tokens
     ADD CONSTRAINT worker_tokens_hash_key UNIQUE (hash);
@@ -741,13 +1224,29 @@ CREATE INDEX audit_log_account ON public.audit_log USING btree (account_id, id);
 
 CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
 
+CREATE INDEX collection_models_model ON public.collection_models USING btree (model_id);
+
 CREATE INDEX deployment_releases_version ON public.deployment_releases USING btree (version_id);
 
 CREATE UNIQUE INDEX deployments_name ON public.deployments USING btree (owner_id, name) WHERE (deleted_at IS NULL);
 
+CREATE INDEX examples_order ON public.examples USING btree (model_id, added_at, prediction_id);
+
+CREATE UNIQUE INDEX examples_prediction ON public.examples USING btree (prediction_id);
+
+CREATE INDEX examples_version ON public.examples USING btree (version_id);
+
 CREATE INDEX files_by_account ON public.files USING btree (account_id, id DESC);
 
 CREATE INDEX files_by_expiry ON public.files USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX files_content ON public.files USING btree (content) WHERE (content IS NOT NULL);
+
+CREATE INDEX instance_meters_open ON public.instance_meters USING btree (instance_id) WHERE (NOT is_ended);
+
+CREATE INDEX instance_minutes_minute ON public.instance_minutes USING btree (minute);
+
+CREATE INDEX instance_minutes_stale ON public.instance_minutes USING btree (instance_id) WHERE is_stale;
 
 CREATE INDEX instances_live ON public.instances USING btree (worker_id) WHERE (state < 90);
 
@@ -756,6 +1255,16 @@ CREATE INDEX instances_target ON public.instances USING btree (target_id, id DES
 CREATE INDEX memberships_user ON public.memberships USING btree (user_id, account_id);
 
 CREATE UNIQUE INDEX models_name ON public.models USING btree (owner_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX models_public_by_creation ON public.models USING btree (created_at, id) WHERE ((deleted_at IS NULL) AND (visibility = 0));
+
+CREATE INDEX models_public_by_version ON public.models USING btree (COALESCE(latest_version_at, created_at), id) WHERE ((deleted_at IS NULL) AND (visibility = 0));
+
+CREATE INDEX models_search_title ON public.models USING gin (search_title public.gin_trgm_ops) WHERE (deleted_at IS NULL);
+
+CREATE INDEX models_search_words ON public.models USING gin (search_words) WHERE (deleted_at IS NULL);
+
+CREATE INDEX output_files_content ON public.output_files USING btree (content);
 
 CREATE INDEX predictions_account ON ONLY public.predictions USING btree (account_id, id DESC);
 
@@ -785,9 +1294,21 @@ CREATE INDEX tokens_created_by ON public.tokens USING btree (created_by) WHERE (
 
 CREATE INDEX usage_hour_hour ON public.usage_hour USING btree (hour);
 
+CREATE INDEX usage_totals_hour ON public.usage_totals USING btree (hour);
+
 CREATE INDEX versions_model ON public.versions USING btree (model_id, created_at DESC);
 
+CREATE INDEX webhook_deliveries_account ON public.webhook_deliveries USING btree (account_id, row_number DESC);
+
+CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at);
+
+CREATE INDEX webhook_deliveries_prediction ON public.webhook_deliveries USING btree (prediction_id);
+
+CREATE UNIQUE INDEX webhook_outbox_delivery ON public.webhook_outbox USING btree (delivery_id) WHERE (delivery_id IS NOT NULL);
+
 CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (due_at);
+
+CREATE INDEX webhook_outbox_prediction ON public.webhook_outbox USING btree (prediction_id);
 
 ALTER INDEX public.idempotency_pkey ATTACH PARTITION public.idempotency_default_pkey;
 
@@ -805,13 +1326,28 @@ ALTER INDEX public.predictions_pkey ATTACH PARTITION public.predictions_default_
 
 ALTER INDEX public.results_pkey ATTACH PARTITION public.results_default_pkey;
 
+ALTER INDEX public.webhook_attempts_pkey ATTACH PARTITION public.webhook_attempts_default_pkey;
+
 CREATE TRIGGER accounts_access AFTER UPDATE OF disabled_at ON public.accounts FOR EACH ROW WHEN ((old.disabled_at IS DISTINCT FROM new.disabled_at)) EXECUTE FUNCTION public.notify_access();
 
+CREATE TRIGGER accounts_search AFTER UPDATE OF username ON public.accounts FOR EACH ROW WHEN ((old.username IS DISTINCT FROM new.username)) EXECUTE FUNCTION public.fill_search_of_owner();
+
 CREATE TRIGGER memberships_access AFTER INSERT OR DELETE OR UPDATE ON public.memberships FOR EACH ROW EXECUTE FUNCTION public.notify_access();
+
+CREATE TRIGGER models_search BEFORE INSERT OR UPDATE OF owner_id, name, description, readme ON public.models FOR EACH ROW EXECUTE FUNCTION public.fill_model_search();
 
 CREATE TRIGGER tokens_access AFTER UPDATE OF disabled_at, expires_at, scopes, created_by ON public.tokens FOR EACH ROW EXECUTE FUNCTION public.notify_access();
 
 CREATE TRIGGER tokens_access_gone AFTER DELETE ON public.tokens FOR EACH ROW EXECUTE FUNCTION public.notify_access();
+
+ALTER TABLE ONLY public.account_limits
+    ADD CONSTRAINT account_limits_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES public.collections(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.collection_models
+    ADD CONSTRAINT collection_models_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
 
 ALTER TABLE ONLY public.deployment_releases
     ADD CONSTRAINT deployment_releases_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
@@ -828,6 +1364,12 @@ ALTER TABLE ONLY public.deployments
 ALTER TABLE ONLY public.deployments
     ADD CONSTRAINT deployments_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.examples
+    ADD CONSTRAINT examples_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_content_fkey FOREIGN KEY (content) REFERENCES public.contents(sha256);
+
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
@@ -836,6 +1378,12 @@ ALTER TABLE ONLY public.memberships
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.output_files
+    ADD CONSTRAINT output_files_content_fkey FOREIGN KEY (content) REFERENCES public.contents(sha256);
+
+ALTER TABLE ONLY public.spend_limits
+    ADD CONSTRAINT spend_limits_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.targets
     ADD CONSTRAINT targets_deployment_id_fkey FOREIGN KEY (deployment_id) REFERENCES public.deployments(id);
@@ -849,5 +1397,14 @@ ALTER TABLE ONLY public.tokens
 ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.version_deletions
+    ADD CONSTRAINT version_deletions_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
+
+ALTER TABLE ONLY public.version_users
+    ADD CONSTRAINT version_users_version_id_fkey FOREIGN KEY (version_id) REFERENCES public.versions(id);
+
 ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_model_id_fkey FOREIGN KEY (model_id) REFERENCES public.models(id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);

@@ -132,7 +132,15 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
       return transfer->stream_status.ok() ? size : 0;
     }
   }
-  transfer->response.body.append(data, size);
+  std::string& body = transfer->response.body;
+  if (body.empty()) {  // Room for all of it at once: growing would take twice as much.
+    curl_off_t length = 0;
+    curl_easy_getinfo(transfer->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (length > 0) {
+      body.reserve(std::min(static_cast<std::uint64_t>(length), transfer->max_response));
+    }
+  }
+  body.append(data, size);
   return size;
 }
 

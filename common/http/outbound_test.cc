@@ -13,6 +13,7 @@ using boost::asio::awaitable;
 awaitable<void> site(Exchange& exchange) {
   const RequestHead& head = exchange.head();
   Result<std::string> body = co_await exchange.read_body(16_MiB);
+  if (!body.ok()) co_return;  // The client gave up.
   Response response;
   if (head.path == "/redirect") {
     response.status = 302;

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "common/blobs/blob_key.h"
 #include "control-plane/api/file_links.h"
 #include "control-plane/api/testing/api_fixture.h"
 #include "control-plane/public_links.h"
@@ -102,22 +103,25 @@ class AccessTable : public ApiTest {
     p.is_training = is_training;
     p.created_at = clock_.now();
     p.input = R"({"text":"hush"})";
-    p.stream_token = make_stream_token(p.id, StreamKind::kText, random_);
+    if (is_training) {
+      p.destination = "corp/hush";
+    } else {
+      p.stream_token = make_stream_token(p.id, StreamKind::kText, random_);
+    }
     return p;
   }
   std::string added(const store::NewPrediction& p) {
     EXPECT_TRUE(store_.create({&p, 1}).ok());
     return p.id.str();
   }
-  // The stream token of a prediction that has ended.
-  std::string stream() {
+  store::NewPrediction ended() {
     store::NewPrediction p = prediction(false);
     p.grant = grant_;
     p.grant->version = hushed_.id;
     added(p);
     const store::Finish finish = finish_of(p.id, R"(["x"])");
     EXPECT_TRUE(store_.finish({&finish, 1}).ok());
-    return p.stream_token;
+    return p;
   }
   std::string deployment(const std::string& name) {
     store::Deployment d;
@@ -137,9 +141,11 @@ class AccessTable : public ApiTest {
     f.account = corp_.id;
     f.name = "hush.txt";
     f.created_at = clock_.now();
-    auto writer = *blobs_->create(f.blob_key());
-    EXPECT_TRUE(writer->write("x").ok());
-    EXPECT_TRUE(writer->commit().ok());
+    f.expires_at = clock_.now() + std::chrono::hours(24);
+    f.content_type = "text/plain";
+    f.sha256_hex = std::string(64, 'a');
+    f.md5_hex = std::string(32, 'a');
+    f.blob_key = put_blob();
     EXPECT_TRUE(files_.create_file(f).ok());
     return f;
   }
@@ -150,11 +156,27 @@ class AccessTable : public ApiTest {
            "&signature=" + http::percent_encode(sign_file_link(corp_, f.id, expiry));
   }
   std::string output_link() {
-    const std::string token = make_delivery_token(ids_.next(), random_);
-    auto writer = *blobs_->create(*delivery_blob_key(token, "out.txt"));
+    const store::NewPrediction p = prediction(false);
+    added(p);
+    const std::string token = make_delivery_token(p.id, random_);
+    store::OutputFile output;
+    output.prediction = p.id;
+    output.secret = parse_delivery_token(token)->secret;
+    output.filename = "out.txt";
+    output.sha256_hex = std::string(64, 'a');
+    output.md5_hex = std::string(32, 'a');
+    output.created_at = clock_.now();
+    output.blob_key = put_blob();
+    EXPECT_TRUE(files_.create_output(output).ok());
+    return delivery_url("", token, "out.txt");
+  }
+  // The key of a blob that holds "x".
+  std::string put_blob() {
+    std::string key = blobs::content_key(ids_.next());
+    auto writer = *blobs_->create(key);
     EXPECT_TRUE(writer->write("x").ok());
     EXPECT_TRUE(writer->commit().ok());
-    return delivery_url("", token, "out.txt");
+    return key;
   }
   std::string token_path() {
     corp_token(Scopes{Scope::kRead}, 0);
@@ -176,6 +198,8 @@ class AccessTable : public ApiTest {
   std::vector<Row> model_rows();
   std::vector<Row> deployment_rows();
   std::vector<Row> account_rows();
+  std::vector<Row> billing_rows();
+  std::vector<Row> webhook_rows();
   std::vector<Row> link_rows();
 
   void try_row(const Row& row, const Route& route);
@@ -223,6 +247,9 @@ std::vector<Row> AccessTable::prediction_rows() {
       {"GET /predictions/{id}", one, nullptr, 404, 200, 200, 403, 200},
       {"POST /predictions/{id}/cancel", [one] { return one() + "/cancel"; }, nullptr, 404, 403, 200,
        403, 200},
+      {"GET /predictions/{id}/usage",
+       [this] { return "/v1/predictions/" + ended().id.str() + "/usage"; }, nullptr, 404, 200, 200,
+       403, 200},
       {"GET /trainings", at("/v1/trainings"), nullptr, 200, 200, 200, 403, 200},
       {"GET /trainings/{id}", training, nullptr, 404, 200, 200, 403, 200},
       {"POST /trainings/{id}/cancel", [training] { return training() + "/cancel"; }, nullptr, 404,
@@ -256,6 +283,14 @@ std::vector<Row> AccessTable::model_rows() {
        200},
       {"GET /models/{owner}/{name}/examples", at(model + "/examples"), nullptr, 404, 200, 200, 403,
        200},
+      // 400: no prediction of this model. It is looked at behind the check of who may.
+      {"POST /models/{owner}/{name}/examples", at(model + "/examples"), with({{"prediction", "x"}}),
+       404, 403, 400, 403, 400},
+      {"DELETE /models/{owner}/{name}/examples/{id}",
+       [this, model] { return model + "/examples/" + ids_.next().str(); }, nullptr, 404, 403, 404,
+       403, 404},
+      {"PUT /models/{owner}/{name}/default-example", at(model + "/default-example"),
+       with({{"prediction", "x"}}), 404, 403, 400, 403, 400},
       {"GET /models/{owner}/{name}/versions", at(model + "/versions"), nullptr, 404, 200, 200, 403,
        200},
       {"GET /models/{owner}/{name}/versions/{id}", at(version), nullptr, 404, 200, 200, 403, 200},
@@ -298,6 +333,9 @@ std::vector<Row> AccessTable::account_rows() {
       {"GET /account", at("/v1/account"), nullptr, 200, 200, 200, 200, 200},
       {"GET /webhooks/default/secret", at("/v1/webhooks/default/secret"), nullptr, 200, 403, 200,
        403, 200},
+      {"GET /account/settings", at("/v1/account/settings"), nullptr, 200, 403, 403, 403, 200},
+      {"PATCH /account/settings", at("/v1/account/settings"),
+       with({{"retention_seconds", {{"api", 600}}}}), 200, 403, 403, 403, 200},
       {"GET /account/tokens", at("/v1/account/tokens"), nullptr, 200, 403, 403, 403, 200},
       {"POST /account/tokens", at("/v1/account/tokens"), with({{"name", "x"}}), 201, 403, 403, 403,
        201},
@@ -322,13 +360,42 @@ std::vector<Row> AccessTable::account_rows() {
   };
 }
 
+std::vector<Row> AccessTable::billing_rows() {
+  const std::string limit = "/v1/account/spend-limit";
+  return {
+      {"GET /account/usage", at("/v1/account/usage"), nullptr, 200, 200, 200, 200, 200},
+      {"GET /account/usage/predictions", at("/v1/account/usage/predictions"), nullptr, 200, 200,
+       200, 200, 200},
+      {"GET /account/spend-limit", at(limit), nullptr, 200, 200, 200, 200, 200},
+      {"PUT /account/spend-limit", at(limit), with({{"limit_micros", 1'000'000'000}}), 200, 403,
+       403, 200, 200},
+  };
+}
+
+std::vector<Row> AccessTable::webhook_rows() {
+  const std::string all = "/v1/webhooks/deliveries";
+  const std::string none = all + "/msg_27characters0000000000000000";
+  return {
+      {"GET /webhooks/deliveries", at(all), nullptr, 200, 200, 200, 403, 200},
+      {"GET /webhooks/deliveries/{id}", at(none), nullptr, 404, 404, 404, 403, 404},
+      {"POST /webhooks/deliveries/{id}/redeliver", at(none + "/redeliver"), nullptr, 404, 403, 404,
+       403, 404},
+      {"POST /webhooks/test", at("/v1/webhooks/test"), with({{"url", "https://hook.example/"}}),
+       200, 403, 200, 403, 200},
+      // Last: links to files were signed with what is replaced here.
+      {"POST /webhooks/default/secret/rotate", at("/v1/webhooks/default/secret/rotate"), nullptr,
+       200, 403, 403, 403, 200},
+  };
+}
+
 // The path is the credential: whoever has it gets it, whoever has not does not.
 std::vector<Row> AccessTable::link_rows() {
   const std::string wrong(kStreamTokenLength, 'a');
   const auto a_file = [this] { return "/v1/files/" + file().id.str() + "/download"; };
   return {
-      {"GET /streams/{token:53}", [this] { return "/v1/streams/" + stream(); }, nullptr, 200, 200,
-       200, 200, 200},
+      {"GET /openapi.json", at("/v1/openapi.json"), nullptr, 200, 200, 200, 200, 200},
+      {"GET /streams/{token:53}", [this] { return "/v1/streams/" + ended().stream_token; }, nullptr,
+       200, 200, 200, 200, 200},
       {"GET /streams/{token:53}", at("/v1/streams/" + wrong), nullptr, 404, 404, 404, 404, 404},
       {"GET /files/{token:53}", at("/v1/files/" + wrong), nullptr, 404, 404, 404, 404, 404},
       {"GET /files/{id}/download", [this] { return file_link(); }, nullptr, 200, 200, 200, 200,
@@ -343,8 +410,8 @@ std::vector<Row> AccessTable::link_rows() {
 
 std::vector<Row> AccessTable::rows() {
   std::vector<Row> all;
-  for (std::vector<Row> some :
-       {prediction_rows(), model_rows(), deployment_rows(), account_rows(), link_rows()}) {
+  for (std::vector<Row> some : {prediction_rows(), model_rows(), deployment_rows(), account_rows(),
+                                billing_rows(), link_rows(), webhook_rows()}) {
     std::move(some.begin(), some.end(), std::back_inserter(all));
   }
   return all;
@@ -411,7 +478,8 @@ TEST_F(AccessTable, EveryChangeIsOfAKindThatTheAuditLogKnows) {
       "POST /deployments/{owner}/{name}/predictions",
       "POST /models/{owner}/{name}/versions/{id}/trainings",
       "POST /files",
-      "QUERY /models",  // A read.
+      "QUERY /models",        // A read.
+      "POST /webhooks/test",  // Changes nothing.
   };
   for (const Route& route : router_->routes()) {
     const std::string name = route.method + " " + route.pattern;

@@ -58,7 +58,8 @@ class WebhooksApiTest : public ApiTest {
     const Reply reply = get("/v1/webhooks/deliveries" + query);
     EXPECT_EQ(reply.status, 200) << reply.body;
     std::vector<std::string> ids;
-    for (const json& one : reply.json()["results"]) ids.push_back(one["id"]);
+    const json page = reply.json();
+    for (const json& one : page["results"]) ids.push_back(one["id"]);
     return ids;
   }
   using Ids = std::vector<std::string>;
@@ -164,13 +165,7 @@ TEST_F(WebhooksApiTest, ADeliveryIsSentAgainUnderItsId) {
 }
 
 TEST_F(WebhooksApiTest, ATrainingTellsAsItsOwnUrlWould) {
-  store_.create_model([&] {
-    store::Model destination;
-    destination.owner_id = account_.id;
-    destination.name = "tuned";
-    destination.sku = "cpu";
-    return destination;
-  }());
+  add_model(account_, "tuned", store::Visibility::kPrivate);
   plane_->scheduler.grant = grant_;
   const Reply created = post("/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings",
                              {{"destination", "acme/tuned"},

@@ -96,7 +96,8 @@ void add_headers(Json& response, bool is_rate_limited) {
 
 void complete(Json& operation) {
   Json& responses = operation["responses"];
-  const bool is_rate_limited = responses.contains("429");
+  const bool is_rate_limited = responses.contains("429") && responses["429"].contains("$ref") &&
+                               responses["429"]["$ref"] == "#/components/responses/Throttled";
   const bool needs_token = !operation.contains("security");
   for (auto& [status, response] : responses.items()) {
     if (!response.contains("$ref") && status < "300") add_headers(response, is_rate_limited);

@@ -146,12 +146,6 @@ TEST_F(RegistryTokensTest, RolesBoundPushesToAnOrganization) {
   member.role = Role::kDeveloper;
   ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
   EXPECT_EQ(access(get(query, "corp:member"))[0]["actions"], json::parse(R"(["push","pull"])"));
-  ASSERT_TRUE(store_
-                  .put_member({.organization = corp.id,
-                               .user = store_.get_account_by_username("bob")->id,
-                               .role = Role::kOwner},
-                              {}, {})
-                  .ok());
   ASSERT_TRUE(store_.remove_member(corp.id, alice_.id, {}).ok());
   EXPECT_EQ(get(query, "corp:member").status, 401);
 }

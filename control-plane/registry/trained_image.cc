@@ -47,11 +47,11 @@ std::optional<std::pair<int, int>> cog_release(const oci::ImageConfig& config) {
   return parse_release(label("org.cogmodel.cog_version"));
 }
 
-// The array at `name`, made when missing; null when something else is there.
-Json* array_in(Json& object, const char* name) {
+// False when something else than `empty`'s type is at `name`, where `empty` is put when missing.
+bool ensure(Json& object, const char* name, const Json& empty) {
   Json& value = object[name];
-  if (value.is_null()) value = Json::array();
-  return value.is_array() ? &value : nullptr;
+  if (value.is_null()) value = empty;
+  return value.type() == empty.type();
 }
 
 void set_environment(Json& env, const WeightsPlace& place) {
@@ -81,26 +81,28 @@ Result<std::string> trained_config(std::string_view base_config, const TrainedIm
   if (!config.is_object() || !config["config"].is_object() || !config["rootfs"].is_object()) {
     return refuse();
   }
-  Json* const diff_ids = array_in(config["rootfs"], "diff_ids");
-  Json* const env = array_in(config["config"], "Env");
-  Json* const history = array_in(config, "history");
+  // All of it before the first reference: a new member moves the others of its object.
+  const bool is_whole = ensure(config["rootfs"], "diff_ids", Json::array()) &&
+                        ensure(config["config"], "Env", Json::array()) &&
+                        ensure(config["config"], "Labels", Json::object()) &&
+                        ensure(config, "created", "") && ensure(config, "history", Json::array());
+  if (!is_whole) return refuse();
+  Json& diff_ids = config["rootfs"]["diff_ids"];
+  Json& env = config["config"]["Env"];
   Json& labels = config["config"]["Labels"];
-  if (labels.is_null()) labels = Json::object();
-  if (diff_ids == nullptr || env == nullptr || history == nullptr || !labels.is_object()) {
-    return refuse();
-  }
-  diff_ids->push_back(trained.layer_digest);
-  set_environment(*env, trained.place);
+  Json& history = config["history"];
+  diff_ids.push_back(trained.layer_digest);
+  set_environment(env, trained.place);
   labels[std::string(kTrainingLabel)] = trained.training.str();
   labels["mimeo.training-attempt"] = std::to_string(trained.attempt);
   labels["mimeo.base-version"] = trained.base_version;
   // Of the training, not of now: a repetition must make the same image.
   const std::string created = to_rfc3339(trained.training.created_at());
   config["created"] = created;
-  if (!history->empty()) {  // One entry per layer, or none at all.
-    history->push_back({{"created", created},
-                        {"created_by", "training " + trained.training.str()},
-                        {"comment", "weights at " + trained.place.path}});
+  if (!history.empty()) {  // One entry per layer, or none at all.
+    history.push_back({{"created", created},
+                       {"created_by", "training " + trained.training.str()},
+                       {"comment", "weights at " + trained.place.path}});
   }
   return config.dump();
 }

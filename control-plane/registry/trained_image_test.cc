@@ -29,7 +29,7 @@ oci::ImageConfig config_with(const std::string& version, const std::string& free
 
 TrainedImage trained() {
   TrainedImage out;
-  out.training = *Uuid::parse("01900000-0000-7000-8000-000000000001");
+  out.training = *Uuid::parse("01m8d9mbd0ewnt0mfjfa25q8x0");
   out.attempt = 2;
   out.base_version = std::string(64, 'a');
   out.place = weights_place(config_with("0.23.1"));
@@ -109,6 +109,14 @@ TEST(TrainedImage, TheSameTrainingMakesTheSameBytesAndAnotherAttemptDoesNot) {
   TrainedImage other = trained();
   other.attempt = 3;
   EXPECT_NE(trained_config(kBase, trained()).value(), trained_config(kBase, other).value());
+}
+
+TEST(TrainedImage, ABaseThatLacksWhatIsOptionalGetsIt) {
+  const std::string text = trained_config(R"({"config":{},"rootfs":{}})", trained()).value();
+  EXPECT_EQ(env_of(text), std::vector<std::string>{"COG_WEIGHTS=/src/weights"});
+  EXPECT_EQ(Json::parse(text)["config"]["Labels"].size(), 3U);
+  EXPECT_EQ(Json::parse(text)["rootfs"]["diff_ids"].size(), 1U);
+  EXPECT_TRUE(Json::parse(text)["history"].empty()) << "one entry per layer, or none";
 }
 
 TEST(TrainedImage, ConfigsThatAreNoneAreRefused) {

@@ -410,7 +410,8 @@ void expect_training(FakeCogOptions options, const std::string& route) {
   EXPECT_EQ(daemon.until_result("t2").outcome(), v1::OUTCOME_CANCELED);
   EXPECT_EQ(instance.server->cancels(), 1);
   daemon.start("t3", R"({"do":"fail"})");
-  EXPECT_EQ(daemon.until_result("t3").error(), "ValueError: boom");
+  const std::string error = daemon.until_result("t3").error();  // "ValueError: boom" from coglet.
+  EXPECT_TRUE(error.ends_with("boom")) << error;
   EXPECT_EQ(instance.server->runs(), 3);
   EXPECT_GE(instance.server->count("PUT " + route + "/"), 3);
   EXPECT_GE(instance.server->count("POST " + route + "/"), 1) << "the cancel";

@@ -11,6 +11,7 @@ class MemoryDiscoveryUnderTest final : public DiscoveryUnderTest {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   DiscoveryStore& discovery() override { return discovery_; }
   VersionDeletionStore& deletions() override { return discovery_; }

@@ -11,6 +11,7 @@ class MemoryUnderTest final : public RetentionUnderTest {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   FilesStore& files() override { return files_; }
   RetentionStore& retention() override { return retention_; }

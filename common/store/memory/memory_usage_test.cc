@@ -12,6 +12,7 @@ class MemoryWithUsage final : public StoreWithUsage {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   UsageStore& usage() override { return usage_; }
 

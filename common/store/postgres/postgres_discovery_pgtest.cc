@@ -14,6 +14,7 @@ class PostgresDiscoveryUnderTest final : public DiscoveryUnderTest {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   DiscoveryStore& discovery() override { return store_; }
   VersionDeletionStore& deletions() override { return store_; }

@@ -40,7 +40,7 @@ void make_partition(Connection& connection, const PartitionedTable& table, const
   const std::string low = transaction.quote(p.low(table));
   const std::string high = transaction.quote(p.high(table));
   transaction.exec(absl::StrCat("CREATE TABLE ", p.name, " (LIKE ", table.name, " INCLUDING ALL)"));
-  if (std::string_view(table.name) == "predictions") {  // As migration 0014 says.
+  if (std::string_view(table.name) == "predictions") {  // As migration 0012 says.
     transaction.exec(
         absl::StrCat("ALTER TABLE ", p.name, " ALTER COLUMN account_id SET (n_distinct = 200)"));
   }

@@ -17,6 +17,7 @@ class PostgresUnderTest final : public RetentionUnderTest {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   FilesStore& files() override { return store_; }
   RetentionStore& retention() override { return store_; }

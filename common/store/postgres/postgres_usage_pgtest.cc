@@ -13,6 +13,7 @@ class PostgresWithUsage final : public StoreWithUsage {
   CatalogStore& catalog() override { return store_; }
   FleetStore& fleet() override { return store_; }
   OutboxStore& outbox() override { return store_; }
+  WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
   UsageStore& usage() override { return store_; }
 

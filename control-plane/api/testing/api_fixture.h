@@ -71,6 +71,7 @@ class ApiTest : public CoreTest {
     add_hardware();
     store::Account stranger;
     stranger.username = "stranger";
+    stranger.webhook_secret = "whsec_c3RyYW5nZXJzdHJhbmdlcnN0cmFu";
     stranger_ = *store_.create_account(stranger);
     token_ = add_token(account_);
     stranger_token_ = add_token(stranger_);

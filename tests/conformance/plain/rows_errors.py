@@ -1,7 +1,7 @@
 """Refusals, whose bodies clients show to people and match on."""
 
 from suite import operator
-from suite.checks import contains, equal, expect
+from suite.checks import contains, equal, eventually, expect
 from suite.wire import main_wire
 
 GENERIC_404 = {"detail": "The requested resource could not be found.", "status": 404}
@@ -100,7 +100,10 @@ def row_019_insufficient_credit(site):
     wire = main_wire(site).with_token(operator.create_account(site, name))
     wire.run(site.model("probe"), {})
     operator.set_spend_limit(site, name, 0)
-    answer = wire.post(f"/v1/models/{site.owner}/probe/predictions", {"input": {}})
-    equal(answer.status, 402, "the status")
+
+    def refused():  # What was spent is looked at every few seconds.
+        answer = wire.post(f"/v1/models/{site.owner}/probe/predictions", {"input": {}})
+        return answer if answer.status == 402 else None
+    answer = eventually(refused, 30, "a refusal for lack of credit")
     equal((answer.json["title"], answer.json["status"]), ("Insufficient credit", 402), "title and status")
     contains(answer.json["detail"], "insufficient credit to run this model", "detail")

@@ -58,9 +58,9 @@ def sql(site, statement):
 # -- files ----------------------------------------------------------------------------------------------
 
 
-def sign_file_link(webhook_secret, owner, id, expiry):
-    """The signature of a link to an uploaded file. Its secret is derived from the webhook secret."""
-    secret = hmac.new(webhook_secret.encode(), b"file links", hashlib.sha256).digest()
+def sign_file_link(wire, owner, id, expiry):
+    """The signature of a link to an uploaded file, with the secret that the account's settings show."""
+    secret = wire.ok("GET", "/v1/account/settings")["file_signing_secret"].encode()
     return base64.b64encode(hmac.new(secret, f"{owner} {id} {expiry}".encode(), hashlib.sha256).digest()).decode()
 
 
