@@ -23,8 +23,8 @@ struct InPostgres {
 class ServicePostgresTest : private InPostgres, public ServiceFixture {
  protected:
   ServicePostgresTest()
-      : ServiceFixture(
-            ServiceStores{store, store, store, store, store, store, store, store, store, store, store, store, store}) {}
+      : ServiceFixture(ServiceStores{store, store, store, store, store, store, store, store, store,
+                                     store, store, store, store}) {}
 };
 
 TEST_F(ServicePostgresTest, ASynchronousAnswerIsExactlyWhatIsStored) {

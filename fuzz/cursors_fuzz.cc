@@ -15,8 +15,8 @@ void check_cursor(std::string_view text) {
   const Result<Cursor> again = decode_cursor(encode_cursor(*cursor));
   MIMEO_FUZZ_CLAIM(again.ok() && again->position == cursor->position &&
                    again->direction == cursor->direction);
-  if (const auto at = parse_time_position(cursor->position); at.ok()) {
-    MIMEO_FUZZ_CLAIM(*parse_time_position(time_position(*at)) == *at);
+  if (const auto key = parse_key_position(cursor->position); key.ok()) {
+    MIMEO_FUZZ_CLAIM(*parse_key_position(key_position(key->first, key->second)) == *key);
   }
   if (const auto row = parse_row_position(cursor->position); row.ok()) {
     MIMEO_FUZZ_CLAIM(*parse_row_position(row_position(row->first, row->second)) == *row);

@@ -79,11 +79,12 @@ class Usage(InstallationTest):
         active = covered([run[:2] for run in runs])
 
         deployment = f"{self.owner}/{name}"
-        def whole_line():  # Metered in steps: the last one comes after the end of the instance.
-            line = self.line_of(deployment) or {}
-            counted = sum(line.get(f"{part}_ms", 0) for part in ("setup", "idle", "active"))
-            return line if line.get("predictions") == 5 and counted >= life else None
-        line = eventually(whole_line, 30, "the usage of all predictions", every=0.5)
+        # Counted every few seconds: until the end of the last instance is in it.
+        eventually(lambda: self.sql("SELECT (SELECT count(*) FROM instance_meters m JOIN deployments d ON d.id = "
+                                    f"m.deployment_id WHERE d.name = '{name}' AND m.is_ended), "
+                                    "(SELECT count(*) FROM usage_pending)") == f"{len(instances)}|0", 30, "metering", 0.5)
+        line = self.line_of(deployment)
+        self.assertEqual(line["predictions"], 5)
         self.assertEqual(line["kind"], "deployment")
         self.assertEqual(line["hardware"], "cpu")
         self.assertEqual(line["model"], f"{self.owner}/stream-text")

@@ -173,7 +173,7 @@ class MemoryStore final : public PredictionStore,
   Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) override;
 
  private:
-  friend class MemoryUsage;  // Derives usage from the rows of all others.
+  friend class MemoryUsage;      // Derives usage from the rows of all others.
   friend class MemoryDiscovery;  // Further interfaces over the same state.
 
   // One row of `active` with what else the statements keep there.

@@ -7,13 +7,13 @@
 namespace mimeo::store {
 
 // The version of an official model is not shown.
-#define MIMEO_EXAMPLE_SELECT                                                                    \
-  "SELECT e.model_id, e.prediction_id, e.account_id,"                                           \
-  " CASE WHEN m.is_official THEN NULL ELSE e.version_id END, e.added_at, e.source," \
-  " e.created_at, e.started_at, e.completed_at, e.input, e.output, e.logs, e.metrics,"          \
-  " o.username, m.name "                                                                        \
-  "FROM examples AS e JOIN models AS m ON m.id = e.model_id JOIN accounts AS o ON o.id = "      \
-  "m.owner_id "                                                                                 \
+#define MIMEO_EXAMPLE_SELECT                                                               \
+  "SELECT e.model_id, e.prediction_id, e.account_id,"                                      \
+  " CASE WHEN m.is_official THEN NULL ELSE e.version_id END, e.added_at, e.source,"        \
+  " e.created_at, e.started_at, e.completed_at, e.input, e.output, e.logs, e.metrics,"     \
+  " o.username, m.name "                                                                   \
+  "FROM examples AS e JOIN models AS m ON m.id = e.model_id JOIN accounts AS o ON o.id = " \
+  "m.owner_id "                                                                            \
   "WHERE m.deleted_at IS NULL "
 
 inline constexpr Statement kLockModelOfExamples{"examples_lock_model", R"sql(
