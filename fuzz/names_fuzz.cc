@@ -8,6 +8,7 @@
 #include "common/oci/manifest.h"
 #include "common/store/text.h"
 #include "control-plane/public_links.h"
+#include "control-plane/webhook_url.h"
 #include "fuzz/fuzz.h"
 
 using namespace mimeo;
@@ -24,9 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)oci::is_digest(text);
   (void)oci::is_tag(text);
   (void)control::parse_stream_token(text);
-  if (const auto key = control::delivery_blob_key(text, input.rest())) {
-    MIMEO_FUZZ_CLAIM(key->starts_with("outputs/") && key->find("..") == std::string::npos);
+  if (const auto token = control::parse_delivery_token(text)) {
+    const std::string key = control::old_output_key(*token, input.field());
+    MIMEO_FUZZ_CLAIM(key.starts_with("outputs/") && key.find("..") == std::string::npos);
   }
+  (void)control::parse_webhook_url(text);
   MIMEO_FUZZ_CLAIM(http::percent_decode(http::percent_encode(text)) == text);
   (void)http::percent_decode(text);
   const std::string stored = store::sanitize_text(input.rest());
