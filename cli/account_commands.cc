@@ -25,8 +25,9 @@ Result<store::Account> find_account(const Stores& stores, const std::string& use
   auto account = stores.catalog.get_account_by_username(username);
   if (absl::IsNotFound(account.status())) {
     return absl::NotFoundError(absl::StrCat("there is no account `", username,
-                                            "`: make it with `mimeo account create ", username,
-                                            "`"));
+                                            "`: see `mimeo account list`, or make it with `mimeo "
+                                            "account create ",
+                                            username, "`"));
   }
   return account;
 }
@@ -66,6 +67,13 @@ store::AuditEntry operator_entry(CommandLine& line, std::string action, AccountI
   entry.target = std::move(target);
   entry.actor = absl::StrCat("operator ", line.surroundings().operator_name);
   return entry;
+}
+
+Status log_change(CommandLine& line, const Stores& stores, std::string action, AccountId account,
+                  std::string target, const Json& details) {
+  store::AuditEntry entry = operator_entry(line, std::move(action), account, std::move(target));
+  entry.details = details.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return stores.accounts.append_audit(entry);
 }
 
 Status create_account(CommandLine& line, store::Account account, AccountId owner) {
@@ -118,7 +126,7 @@ Status create_worker_token(CommandLine& line, const WorkerTokenOptions& options)
   MIMEO_RETURN_IF_ERROR(
       stores.fleet.create_worker_token(crypto::sha256(text), options.name, options.cell));
   MIMEO_RETURN_IF_ERROR(
-      stores.accounts.append_audit(operator_entry(line, "worker-token.create", 0, options.name)));
+      log_change(line, stores, "worker-token.create", 0, options.name, {{"cell", options.cell}}));
   line.surroundings().error << "This is the only time that the token is shown.\n";
   line.surroundings().out << text << "\n";
   return absl::OkStatus();

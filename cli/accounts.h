@@ -11,7 +11,7 @@
 
 namespace mimeo::cli {
 
-// kNotFound says how to make it.
+// kNotFound says how to make it, or where to look.
 Result<store::Account> find_account(const Stores& stores, const std::string& username);
 // The same for exactly one type.
 Result<store::Account> find_user(const Stores& stores, const std::string& username);
@@ -20,6 +20,9 @@ Result<store::Account> find_organization(const Stores& stores, const std::string
 // The audit log's entry for what the operator does. `account` 0 = the installation's.
 [[nodiscard]] store::AuditEntry operator_entry(CommandLine& line, std::string action,
                                                AccountId account, std::string target);
+// Writes that entry behind what has been done. `details` is a JSON object.
+Status log_change(CommandLine& line, const Stores& stores, std::string action, AccountId account,
+                  std::string target, const nlohmann::ordered_json& details);
 
 // Makes an account, whose first owner is `owner` (0 = nobody), and prints its name.
 Status create_account(CommandLine& line, store::Account account, AccountId owner);

@@ -31,6 +31,11 @@ struct HardwareOptions {
 
 Status set_hardware(CommandLine& line, const HardwareOptions& options) {
   MIMEO_RETURN_IF_ERROR(check_name(options.sku));
+  const std::int64_t price = options.price_micros.value_or(0);
+  if (price < 0 || price > kHighestPrice) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--price-micros must be from 0 to ", kHighestPrice));
+  }
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   MIMEO_ASSIGN_OR_RETURN(const auto existing, stores.catalog.list_hardware());
   Hardware hardware;
@@ -54,7 +59,7 @@ Status set_hardware(CommandLine& line, const HardwareOptions& options) {
   hardware.price_micros_per_second =
       options.price_micros.value_or(hardware.price_micros_per_second);
   MIMEO_RETURN_IF_ERROR(stores.catalog.put_hardware(hardware, options.position.value_or(position)));
-  return stores.accounts.append_audit(operator_entry(line, "hardware.set", 0, hardware.sku));
+  return log_change(line, stores, "hardware.set", 0, hardware.sku, Json::object());
 }
 
 Result<Json> list_hardware(CommandLine& line) {

@@ -19,6 +19,20 @@ std::string advice(const Status& status) {
   return "";
 }
 
+void collect_commands(const CLI::App& group, const std::string& above,
+                      std::vector<std::string>& names) {
+  const std::function<bool(const CLI::App*)> all;
+  for (const CLI::App* command : group.get_subcommands(all)) {
+    const std::string name =
+        above.empty() ? command->get_name() : above + " " + command->get_name();
+    if (command->get_subcommands(all).empty()) {
+      names.push_back(name);
+    } else {
+      collect_commands(*command, name, names);
+    }
+  }
+}
+
 }  // namespace
 
 CommandLine::CommandLine(Surroundings surroundings)
@@ -42,6 +56,12 @@ CommandLine::CommandLine(Surroundings surroundings)
 }
 
 CommandLine::~CommandLine() = default;
+
+std::vector<std::string> CommandLine::commands() const {
+  std::vector<std::string> names;
+  collect_commands(*app_, "", names);
+  return names;
+}
 
 int CommandLine::run(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.

@@ -65,6 +65,9 @@ class CommandLine {
   // 0 done, 1 failed (the reason is the last line on `error`), 2 wrong usage.
   int run(std::vector<std::string> arguments);
 
+  // Every command that does something, in words: "account create". For tests.
+  [[nodiscard]] std::vector<std::string> commands() const;
+
   // For the commands.
   // `action` runs when `command` was chosen.
   void on(CLI::App& command, std::function<Status()> action);

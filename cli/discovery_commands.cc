@@ -7,7 +7,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "common/domain/names.h"
 
 namespace mimeo::cli {
@@ -69,7 +69,8 @@ Status create_collection(CommandLine& line, const CollectionOptions& options) {
     return absl::AlreadyExistsError(
         absl::StrCat("the collection `", options.slug, "` exists already"));
   }
-  return made.status();
+  MIMEO_RETURN_IF_ERROR(made.status());
+  return log_change(line, stores, "collection.create", 0, options.slug, Json::object());
 }
 
 Status update_collection(CommandLine& line, const CollectionOptions& options) {
@@ -79,13 +80,21 @@ Status update_collection(CommandLine& line, const CollectionOptions& options) {
   MIMEO_ASSIGN_OR_RETURN(change.full_description, read_text(options.file));
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   const Status changed = stores.discovery.update_collection(options.slug, change);
-  return absl::IsNotFound(changed) ? no_collection(options.slug) : changed;
+  if (absl::IsNotFound(changed)) return no_collection(options.slug);
+  MIMEO_RETURN_IF_ERROR(changed);
+  Json fields = Json::array();
+  if (change.name) fields.push_back("name");
+  if (change.description) fields.push_back("description");
+  if (change.full_description) fields.push_back("full_description");
+  return log_change(line, stores, "collection.update", 0, options.slug, {{"fields", fields}});
 }
 
 Status delete_collection(CommandLine& line, const std::string& slug) {
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   const Status deleted = stores.discovery.delete_collection(slug);
-  return absl::IsNotFound(deleted) ? no_collection(slug) : deleted;
+  if (absl::IsNotFound(deleted)) return no_collection(slug);
+  MIMEO_RETURN_IF_ERROR(deleted);
+  return log_change(line, stores, "collection.delete", 0, slug, Json::object());
 }
 
 Status add_to_collection(CommandLine& line, const CollectionOptions& options) {
@@ -94,16 +103,21 @@ Status add_to_collection(CommandLine& line, const CollectionOptions& options) {
   std::optional<std::int32_t> place;
   if (options.position.has_value()) place = *options.position - 1;
   const Status added = stores.discovery.add_to_collection(options.slug, model.id, place);
-  return absl::IsNotFound(added) ? no_collection(options.slug) : added;
+  if (absl::IsNotFound(added)) return no_collection(options.slug);
+  MIMEO_RETURN_IF_ERROR(added);
+  return log_change(line, stores, "collection.add", 0, options.slug, {{"model", options.model}});
 }
 
 Status remove_from_collection(CommandLine& line, const CollectionOptions& options) {
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   MIMEO_ASSIGN_OR_RETURN(const store::Model model, find_model(stores, options.model));
   const Status removed = stores.discovery.remove_from_collection(options.slug, model.id);
-  if (!absl::IsNotFound(removed)) return removed;
-  return absl::NotFoundError(absl::StrCat("the model `", options.model,
-                                          "` is not in the collection `", options.slug, "`"));
+  if (absl::IsNotFound(removed)) {
+    return absl::NotFoundError(absl::StrCat("the model `", options.model,
+                                            "` is not in the collection `", options.slug, "`"));
+  }
+  MIMEO_RETURN_IF_ERROR(removed);
+  return log_change(line, stores, "collection.remove", 0, options.slug, {{"model", options.model}});
 }
 
 // The public ones; a private model is in it for its owner alone.
@@ -138,7 +152,9 @@ Result<Json> list_collections(CommandLine& line) {
 Status set_official(CommandLine& line, const std::string& name, bool is_official) {
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   MIMEO_ASSIGN_OR_RETURN(const store::Model model, find_model(stores, name));
-  return stores.discovery.set_official(model.id, is_official);
+  MIMEO_RETURN_IF_ERROR(stores.discovery.set_official(model.id, is_official));
+  return log_change(line, stores, "model.set-official", model.owner_id, name,
+                    {{"is_official", is_official}});
 }
 
 // Each unset: as it is. -1: as for every account.
@@ -153,19 +169,24 @@ void apply(const std::optional<std::int64_t>& given, std::optional<std::int64_t>
   limit = *given < 0 ? std::nullopt : given;
 }
 
+Json shown(const store::AccountLimits& limits) {
+  const auto or_null = [](const std::optional<std::int64_t>& limit) {
+    return limit.has_value() ? Json(*limit) : Json();
+  };
+  return {{"create_per_minute", or_null(limits.create_per_minute)},
+          {"create_burst", or_null(limits.create_burst)},
+          {"read_per_minute", or_null(limits.read_per_minute)},
+          {"other_per_minute", or_null(limits.other_per_minute)}};
+}
+
 Result<Json> account_limits(CommandLine& line, const LimitOptions& options) {
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
-  const auto account = stores.catalog.get_account_by_username(options.account);
-  if (absl::IsNotFound(account.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no account `", options.account, "`: see `mimeo account list`"));
-  }
-  MIMEO_RETURN_IF_ERROR(account.status());
-  MIMEO_ASSIGN_OR_RETURN(const auto before, stores.limits.get_account_limits(account->id));
+  MIMEO_ASSIGN_OR_RETURN(const store::Account account, find_account(stores, options.account));
+  MIMEO_ASSIGN_OR_RETURN(const auto before, stores.limits.get_account_limits(account.id));
   store::AccountLimits limits = before;
   if (options.is_reset) {
     limits = {};
-    limits.account = account->id;
+    limits.account = account.id;
   }
   apply(options.create, limits.create_per_minute);
   apply(options.burst, limits.create_burst);
@@ -173,15 +194,12 @@ Result<Json> account_limits(CommandLine& line, const LimitOptions& options) {
   apply(options.other, limits.other_per_minute);
   if (limits != before) {
     MIMEO_RETURN_IF_ERROR(stores.limits.put_account_limits(limits));
+    MIMEO_RETURN_IF_ERROR(
+        log_change(line, stores, "limits.set", account.id, account.username, shown(limits)));
   }
-  const auto shown = [](const std::optional<std::int64_t>& limit) {
-    return limit.has_value() ? Json(*limit) : Json();
-  };
-  return Json::array({{{"account", account->username},
-                       {"create_per_minute", shown(limits.create_per_minute)},
-                       {"create_burst", shown(limits.create_burst)},
-                       {"read_per_minute", shown(limits.read_per_minute)},
-                       {"other_per_minute", shown(limits.other_per_minute)}}});
+  Json row = {{"account", account.username}};
+  row.update(shown(limits));
+  return Json::array({row});
 }
 
 void add_collection_texts(CLI::App& command, CollectionOptions& options) {

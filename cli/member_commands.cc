@@ -154,7 +154,9 @@ Status put_member(CommandLine& line, const MemberOptions& options, MemberChange 
   store::AuditEntry entry = operator_entry(line, "member.set", organization.id,
                                            absl::StrCat(options.organization, "/", user.username));
   entry.details = Json({{"role", options.role}}).dump();
-  const Status put = stores.accounts.put_member(member, {}, entry);
+  store::MemberExpectation expected;
+  expected.before = before;
+  const Status put = stores.accounts.put_member(member, expected, {}, entry);
   if (!absl::IsFailedPrecondition(put)) return put;
   return absl::FailedPreconditionError(
       absl::StrCat("`", options.username, "` is the only owner of `", options.organization,
@@ -167,7 +169,7 @@ Status remove_member(CommandLine& line, const MemberOptions& options) {
                          find_organization(stores, options.organization));
   MIMEO_ASSIGN_OR_RETURN(const store::Account user, find_user(stores, options.username));
   const Status removed = stores.accounts.remove_member(
-      organization.id, user.id,
+      organization.id, user.id, std::nullopt,
       operator_entry(line, "member.remove", organization.id,
                      absl::StrCat(options.organization, "/", user.username)));
   if (absl::IsNotFound(removed)) {
@@ -193,7 +195,10 @@ CLI::App* add_group(CLI::App& app, CommandLine& line, AccountType type) {
       ->required();
   create_one->add_option("--name", options->name, "Shown to people");
   create_one->add_flag("--if-missing", options->if_missing, "No error when there is one already");
-  if (!is_user) create_one->add_option("--owner", options->owner, "The user that owns it");
+  if (!is_user)
+    create_one->add_option(
+        "--owner", options->owner,
+        "The user that owns it; without one nobody does until somebody is made owner");
   line.on(*create_one, [&line, options, type] { return create(line, *options, type); });
   line.on_list(*group->add_subcommand("list", "All of them"),
                [&line, type] { return list_accounts(line, type); });
@@ -231,8 +236,8 @@ void add_member_commands(CLI::App& app, CommandLine& line) {
   auto* set = add_command("set-role", "Change what a member may do");
   set->add_option("role", options->role, kRoles)->required();
   line.on(*set, [&line, options] { return put_member(line, *options, MemberChange::kSetRole); });
-  auto* remove =
-      add_command("remove-member", "End a membership, and the tokens that this member made there");
+  auto* remove = add_command(
+      "remove-member", "End a membership and, for good, the tokens that this member made there");
   line.on(*remove, [&line, options] { return remove_member(line, *options); });
 }
 

@@ -48,6 +48,7 @@ TEST(Migrate, MakesADatabaseThatCanBeUsed) {
   EXPECT_EQ(run(database, {"migrate", "--status"}).out.find("missing"), std::string::npos);
 
   EXPECT_NE(run(database, {"hardware", "list"}).out.find("cpu"), std::string::npos);
+  EXPECT_NE(run(database, {"audit"}).out.find("hardware.set"), std::string::npos);
   EXPECT_NE(run(database, {"cells"}).out.find("1"), std::string::npos);
   EXPECT_EQ(run(database, {"account", "create", "acme"}).code, 0);
   const Answer token = run(database, {"token", "create", "acme"});

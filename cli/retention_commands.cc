@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "cli/duration.h"
 
 namespace mimeo::cli {
@@ -25,12 +25,8 @@ Result<AccountId> account_of(const Stores& stores, const RetentionOptions& optio
     return absl::InvalidArgumentError("name an account, or give --operator");
   }
   if (options.is_operator) return AccountId{0};
-  const auto account = stores.catalog.get_account_by_username(options.account);
-  if (absl::IsNotFound(account.status())) {
-    return absl::NotFoundError(absl::StrCat("there is no account `", options.account, "`"));
-  }
-  if (!account.ok()) return account.status();
-  return account->id;
+  MIMEO_ASSIGN_OR_RETURN(const store::Account account, find_account(stores, options.account));
+  return account.id;
 }
 
 Status change(store::RetentionStore& retention, AccountId account, PredictionSource source,
@@ -40,6 +36,17 @@ Status change(store::RetentionStore& retention, AccountId account, PredictionSou
   if (wish == "max") return retention.set_keep_rule(account, source, std::nullopt);
   MIMEO_ASSIGN_OR_RETURN(const std::chrono::seconds keep, parse_duration(wish));
   return retention.set_keep_rule(account, source, keep);
+}
+
+// As `mimeo audit` shows it: what was wished for.
+Status log_wishes(CommandLine& line, const Stores& stores, AccountId account,
+                  const RetentionOptions& options) {
+  Json wishes = Json::object();
+  if (!options.api.empty()) wishes["api"] = options.api;
+  if (!options.web.empty()) wishes["web"] = options.web;
+  if (wishes.empty()) return absl::OkStatus();
+  return log_change(line, stores, "retention.set", account,
+                    options.is_operator ? "every account" : options.account, wishes);
 }
 
 Json row_of(const char* source, const store::KeepFor& keep, bool is_own) {
@@ -53,6 +60,7 @@ Result<Json> set_and_show(CommandLine& line, const RetentionOptions& options) {
   MIMEO_ASSIGN_OR_RETURN(const AccountId account, account_of(stores, options));
   MIMEO_RETURN_IF_ERROR(change(stores.retention, account, PredictionSource::kApi, options.api));
   MIMEO_RETURN_IF_ERROR(change(stores.retention, account, PredictionSource::kWeb, options.web));
+  MIMEO_RETURN_IF_ERROR(log_wishes(line, stores, account, options));
   MIMEO_ASSIGN_OR_RETURN(const store::KeepRules rules, stores.retention.get_keep_rules(account));
   Json rows = Json::array();
   rows.push_back(row_of("api", rules.api, rules.has_own_api));

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "common/base/time_format.h"
 #include "common/crypto/crypto.h"
 #include "common/store/postgres/migrator.h"
@@ -18,6 +18,7 @@ namespace mimeo::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 struct MigrateOptions {
   int wait_s = 30;
@@ -49,6 +50,7 @@ Status add_defaults(CommandLine& line) {
   cpu.resources.cpu_milli = 1000;
   cpu.resources.memory = 2_GiB;
   MIMEO_RETURN_IF_ERROR(stores.catalog.put_hardware(cpu, 0));
+  MIMEO_RETURN_IF_ERROR(log_change(line, stores, "hardware.set", 0, cpu.sku, Json::object()));
   line.surroundings().error << "added the hardware `cpu` (1 core, 2 GiB): change it with `mimeo "
                                "hardware set cpu`\n";
   return absl::OkStatus();

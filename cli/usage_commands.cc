@@ -7,7 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "cli/table.h"
 #include "common/base/time_format.h"
 #include "common/store/usage_text.h"
@@ -19,8 +19,6 @@ using Json = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxLines = 100'000;
-// Nano-units must fit into 64 bits.
-constexpr std::int64_t kHighestLimit = 9'000'000'000'000'000;
 
 struct UsageOptions {
   std::string account;
@@ -32,19 +30,10 @@ struct UsageOptions {
   bool as_csv = false;
 };
 
-Result<store::Account> find_account(const Stores& stores, const std::string& username) {
-  auto account = stores.catalog.get_account_by_username(username);
-  if (absl::IsNotFound(account.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no account `", username, "`: see `mimeo account list`"));
-  }
-  return account;
-}
-
 Result<store::UsageQuery> query_of(CommandLine& line, const Stores& stores,
                                    const UsageOptions& options) {
   store::UsageQuery query;
-  query.limit = kMaxLines;
+  query.limit = kMaxLines + 1;
   query.to = line.surroundings().clock.now();
   if (!options.to.empty()) {
     MIMEO_ASSIGN_OR_RETURN(query.to, parse_rfc3339(options.to));
@@ -107,12 +96,12 @@ Status show_usage(CommandLine& line, const UsageOptions& options) {
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   MIMEO_ASSIGN_OR_RETURN(const store::UsageQuery query, query_of(line, stores, options));
   const auto lines = stores.usage.list_usage(query);
-  if (absl::IsOutOfRange(lines.status())) {
+  MIMEO_RETURN_IF_ERROR(lines.status());
+  if (lines->size() > kMaxLines) {
     return absl::OutOfRangeError(
         absl::StrCat("this usage has more than ", kMaxLines,
                      " lines: give a shorter time (--from, --to) or fewer groups (--group-by)"));
   }
-  MIMEO_RETURN_IF_ERROR(lines.status());
   std::ostream& out = line.surroundings().out;
   if (options.as_csv) {
     std::string text = store::usage_csv_header(query.grouping);
@@ -133,18 +122,23 @@ Status show_usage(CommandLine& line, const UsageOptions& options) {
   return absl::OkStatus();
 }
 
+Json or_null(std::optional<std::int64_t> micros) { return micros ? Json(*micros) : Json(); }
+
 Status set_limit(CommandLine& line, const std::string& username, const std::string& amount) {
   std::optional<std::int64_t> micros;
   if (amount != "none") {
     micros.emplace();
-    if (!absl::SimpleAtoi(amount, &*micros) || *micros < 0 || *micros > kHighestLimit) {
+    if (!absl::SimpleAtoi(amount, &*micros) || *micros < 0 || *micros > store::kHighestSpendLimit) {
       return absl::InvalidArgumentError(
           absl::StrCat("`", amount, "` is no limit: write millionths of your currency, or none"));
     }
   }
   MIMEO_ASSIGN_OR_RETURN(const Stores stores, line.stores());
   MIMEO_ASSIGN_OR_RETURN(const store::Account account, find_account(stores, username));
-  return stores.usage.set_spend_limit(account.id, store::LimitSetter::kOperator, micros);
+  MIMEO_RETURN_IF_ERROR(
+      stores.usage.set_spend_limit(account.id, store::LimitSetter::kOperator, micros));
+  return log_change(line, stores, "spend_limit.set", account.id, account.username,
+                    {{"operator_limit_micros", or_null(micros)}});
 }
 
 Result<Json> show_limit(CommandLine& line, const std::string& username) {
@@ -152,9 +146,6 @@ Result<Json> show_limit(CommandLine& line, const std::string& username) {
   MIMEO_ASSIGN_OR_RETURN(const store::Account account, find_account(stores, username));
   MIMEO_ASSIGN_OR_RETURN(const store::Spend spend,
                          stores.usage.get_spend(account.id, line.surroundings().clock.now()));
-  const auto or_null = [](std::optional<std::int64_t> micros) {
-    return micros ? Json(*micros) : Json();
-  };
   return Json::array({{{"account", account.username},
                        {"operator_limit_micros", or_null(spend.limits.by_operator)},
                        {"account_limit_micros", or_null(spend.limits.by_account)},

@@ -131,7 +131,14 @@ TEST_F(UsageCommands, SaysWhatIsWrong) {
   EXPECT_EQ(run({"spend-limit", "set", "caller", "-3"}).code, 1);
   EXPECT_EQ(run({"spend-limit", "set", "caller", "much"}).code, 1);
   EXPECT_EQ(run({"spend-limit", "set", "nobody", "3"}).code, 1);
+  EXPECT_EQ(run({"spend-limit", "set", "caller", "9000000000000001"}).code, 1);
   EXPECT_EQ(run({"hardware", "prices", "none"}).code, 1);
+  for (const char* price : {"-1", "1000000001"}) {
+    const Answer answer = run({"hardware", "set", "cpu", "--price-micros", price});
+    EXPECT_EQ(answer.code, 1) << price;
+    EXPECT_NE(answer.error.find("1000000000"), std::string::npos) << answer.error;
+  }
+  EXPECT_NE(run({"usage", "--group-by", "week"}).error.find("account"), std::string::npos);
 }
 
 TEST_F(UsageCommands, LimitsAreSetShownAndTakenAway) {

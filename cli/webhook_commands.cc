@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/command_line.h"
+#include "cli/accounts.h"
 #include "common/base/time_format.h"
 
 namespace mimeo::cli {
@@ -17,32 +17,6 @@ struct WebhookOptions {
   std::string account;
   std::string prediction;
 };
-
-std::string_view word(store::DeliveryState state) {
-  switch (state) {
-    case store::DeliveryState::kPending:
-      return "pending";
-    case store::DeliveryState::kDelivered:
-      return "delivered";
-    case store::DeliveryState::kFailed:
-      return "failed";
-  }
-  return "unknown";
-}
-
-std::string_view word(store::WebhookEvent event) {
-  switch (event) {
-    case store::WebhookEvent::kStart:
-      return "start";
-    case store::WebhookEvent::kOutput:
-      return "output";
-    case store::WebhookEvent::kLogs:
-      return "logs";
-    case store::WebhookEvent::kCompleted:
-      return "completed";
-  }
-  return "unknown";
-}
 
 Result<store::WebhookFilter> filter_of(const Stores& stores, const WebhookOptions& options) {
   store::WebhookFilter filter;
@@ -61,12 +35,8 @@ Result<store::WebhookFilter> filter_of(const Stores& stores, const WebhookOption
   if (options.account.empty()) {
     return absl::InvalidArgumentError("say --account or --prediction");
   }
-  const auto account = stores.catalog.get_account_by_username(options.account);
-  if (absl::IsNotFound(account.status())) {
-    return absl::NotFoundError(absl::StrCat("there is no account `", options.account, "`"));
-  }
-  MIMEO_RETURN_IF_ERROR(account.status());
-  filter.account = account->id;
+  MIMEO_ASSIGN_OR_RETURN(const store::Account account, find_account(stores, options.account));
+  filter.account = account.id;
   return filter;
 }
 
@@ -78,8 +48,8 @@ Result<Json> list_webhooks(CommandLine& line, const WebhookOptions& options) {
   for (const store::LoggedWebhook& one : found) {
     rows.push_back({{"id", one.id},
                     {"prediction", one.prediction.str()},
-                    {"event", word(one.event)},
-                    {"status", word(one.state)},
+                    {"event", store::name_of(one.event)},
+                    {"status", store::name_of(one.state)},
                     {"attempts", one.attempts},
                     {"response", one.response_status},
                     {"last_attempt_at", to_rfc3339(one.changed_at)},

@@ -1,11 +1,11 @@
 #include "control-plane/file_calls.h"
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "common/base/file_names.h"
 #include "common/blobs/blob_key.h"
 #include "common/http/message.h"
 #include "control-plane/public_links.h"
@@ -16,20 +16,10 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::size_t kChunkBytes = 256 << 10;
-constexpr std::size_t kMaxFilename = 200;
-
-// Only what can be the last segment of a path.
-std::string safe_filename(const std::string& given) {
-  std::string name = given.substr(given.find_last_of('/') + 1);
-  std::erase_if(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  if (name.size() > kMaxFilename) name.erase(0, name.size() - kMaxFilename);  // Keeps the suffix.
-  if (name.empty() || name == "." || name == "..") name = "output";
-  return name;
-}
 
 }  // namespace
 
-// A file that is being received.
+// A file that is being received. Dies on a thread for transfers: giving it up is work, too.
 struct FileCalls::Upload {
   std::unique_ptr<blobs::BlobWriter> writer;
   store::OutputFile file;
@@ -43,22 +33,22 @@ Result<FileCalls::Source> FileCalls::find_input(const v1::FetchInputRequest& req
     MIMEO_ASSIGN_OR_RETURN(source.text, parts_.predictions.get_input(id));
     return source;
   }
-  MIMEO_ASSIGN_OR_RETURN(const std::string key, key_of(request.url(), id));
-  MIMEO_ASSIGN_OR_RETURN(source.blob, parts_.blobs.open(key));
+  MIMEO_ASSIGN_OR_RETURN(source.blob_key, key_of(request.url(), id));
   return source;
 }
 
-// Our own URLs only: a worker fetches everything else by itself.
+// Our own URLs only. A worker asks for whatever looks like one, and fetches what is not found here
+// by itself.
 Result<std::string> FileCalls::key_of(std::string_view url, PredictionId id) const {
   const std::string& base = options_.external_url;
-  if (!url.starts_with(base)) return absl::PermissionDeniedError("not a file of this service");
+  if (!url.starts_with(base)) return absl::NotFoundError("not a file of this service");
   std::string_view path = url.substr(base.size());
   path = path.substr(0, path.find_first_of("?#"));
   constexpr std::string_view kFiles = "/v1/files/";
   constexpr std::string_view kDelivery = "/delivery/";
   if (path.starts_with(kFiles)) return key_of_file(path.substr(kFiles.size()), id);
   if (path.starts_with(kDelivery)) return key_of_output(path.substr(kDelivery.size()));
-  return absl::PermissionDeniedError("not a file of this service");
+  return absl::NotFoundError("not a file of this service");
 }
 
 // "<id>" or "<id>/download".
@@ -86,28 +76,28 @@ Result<std::string> FileCalls::key_of_output(std::string_view rest) const {
   return file->blob_key;
 }
 
-// Empty at the end.
-Result<std::string> FileCalls::read_piece(const Source& source, std::size_t offset) {
-  if (!source.blob) {
-    return source.text.substr(std::min(offset, source.text.size()), kChunkBytes);
+asio::awaitable<Status> FileCalls::send_text(std::string text,
+                                             rpc::ServerWriter<v1::Chunk>* out) {
+  for (std::size_t offset = 0; offset < text.size(); offset += kChunkBytes) {
+    v1::Chunk chunk;
+    chunk.set_data(text.substr(offset, kChunkBytes));
+    MIMEO_CO_RETURN_IF_ERROR(co_await out->write(std::move(chunk)));
   }
-  std::string piece(kChunkBytes, '\0');
-  MIMEO_ASSIGN_OR_RETURN(const std::size_t size, source.blob->read(offset, piece));
-  piece.resize(size);
-  return piece;
+  co_return absl::OkStatus();
 }
 
-asio::awaitable<Status> FileCalls::fetch_input(std::string token, v1::FetchInputRequest request,
-                                               rpc::ServerWriter<v1::Chunk>* out) {
-  auto find = [this, token = std::move(token), request = std::move(request)]() -> Result<Source> {
-    MIMEO_RETURN_IF_ERROR(tokens_.check(token));
-    return find_input(request);
-  };
-  MIMEO_CO_ASSIGN_OR_RETURN(const Source source, co_await parts_.pool.run(std::move(find)));
-  std::size_t offset = 0;
-  for (;;) {
-    auto read = [source, offset] { return read_piece(source, offset); };
-    MIMEO_CO_ASSIGN_OR_RETURN(std::string piece, co_await parts_.pool.run(std::move(read)));
+asio::awaitable<Status> FileCalls::send_blob(std::string key, rpc::ServerWriter<v1::Chunk>* out) {
+  auto open = [this, key = std::move(key)] { return parts_.blobs.open(key); };
+  MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<blobs::BlobReader> blob,
+                            co_await parts_.transfers.run(std::move(open)));
+  for (std::uint64_t offset = 0;;) {
+    auto read = [blob, offset]() -> Result<std::string> {
+      std::string piece(kChunkBytes, '\0');
+      MIMEO_ASSIGN_OR_RETURN(const std::size_t size, blob->read(offset, piece));
+      piece.resize(size);
+      return piece;
+    };
+    MIMEO_CO_ASSIGN_OR_RETURN(std::string piece, co_await parts_.transfers.run(std::move(read)));
     if (piece.empty()) co_return absl::OkStatus();
     offset += piece.size();
     v1::Chunk chunk;
@@ -116,16 +106,28 @@ asio::awaitable<Status> FileCalls::fetch_input(std::string token, v1::FetchInput
   }
 }
 
+asio::awaitable<Status> FileCalls::fetch_input(std::string token, v1::FetchInputRequest request,
+                                               rpc::ServerWriter<v1::Chunk>* out) {
+  auto find = [this, token = std::move(token), request = std::move(request)]() -> Result<Source> {
+    MIMEO_RETURN_IF_ERROR(tokens_.check(token));
+    return find_input(request);
+  };
+  MIMEO_CO_ASSIGN_OR_RETURN(Source source, co_await parts_.pool.run(std::move(find)));
+  if (source.blob_key.empty()) co_return co_await send_text(std::move(source.text), out);
+  co_return co_await send_blob(std::move(source.blob_key), out);
+}
+
 Status FileCalls::take_piece(Upload& upload, const v1::Chunk& piece) {
   if (upload.writer) return upload.writer->write(piece.data());
   if (!piece.has_head()) return absl::InvalidArgumentError("the first chunk lacks its head");
   MIMEO_ASSIGN_OR_RETURN(const PredictionId id, Uuid::parse(piece.head().id().prediction_id()));
-  const std::string name = safe_filename(piece.head().filename());
+  const std::string name = harmless_file_name(piece.head().filename(), "output");
   const std::string link = make_delivery_token(id, parts_.random);
   store::OutputFile& file = upload.file;
   file.prediction = id;
   file.secret = parse_delivery_token(link)->secret;
   file.filename = name;
+  file.content_type = checked_content_type(piece.head().content_type());
   file.created_at = parts_.clock.now();
   file.blob_key = blobs::content_key(ids_->next());
   upload.url = delivery_url(options_.external_url, link, name);
@@ -133,18 +135,12 @@ Status FileCalls::take_piece(Upload& upload, const v1::Chunk& piece) {
   return upload.writer->write(piece.data());
 }
 
-// The row goes last: what a link names is there.
-Result<v1::StoredOutput> FileCalls::complete(Upload& upload) const {
+Status FileCalls::commit(Upload& upload) {
   MIMEO_ASSIGN_OR_RETURN(const blobs::BlobInfo info, upload.writer->commit());
-  store::OutputFile& file = upload.file;
-  file.size_bytes = static_cast<std::int64_t>(info.size_bytes);
-  file.sha256_hex = info.sha256_hex;
-  file.md5_hex = info.md5_hex;
-  MIMEO_RETURN_IF_ERROR(parts_.files.create_output(file));
-  v1::StoredOutput reply;
-  reply.set_url(upload.url);
-  reply.set_size_bytes(info.size_bytes);
-  return reply;
+  upload.file.size_bytes = static_cast<std::int64_t>(info.size_bytes);
+  upload.file.sha256_hex = info.sha256_hex;
+  upload.file.md5_hex = info.md5_hex;
+  return absl::OkStatus();
 }
 
 asio::awaitable<Result<v1::StoredOutput>> FileCalls::store_output(
@@ -152,16 +148,23 @@ asio::awaitable<Result<v1::StoredOutput>> FileCalls::store_output(
   auto check = [this, token = std::move(token)] { return tokens_.check(token); };
   MIMEO_CO_RETURN_IF_ERROR(co_await parts_.pool.run(std::move(check)));
   // Shared with the pool: its work runs to its end also when this coroutine is cancelled.
-  const auto upload = std::make_shared<Upload>();
+  const std::shared_ptr<Upload> upload = parts_.transfers.share(std::make_unique<Upload>());
   for (;;) {
     MIMEO_CO_ASSIGN_OR_RETURN(std::optional<v1::Chunk> piece, co_await in->read());
     if (!piece) break;
     auto write = [this, upload, piece = std::move(*piece)] { return take_piece(*upload, piece); };
-    MIMEO_CO_RETURN_IF_ERROR(co_await parts_.pool.run(std::move(write)));
+    MIMEO_CO_RETURN_IF_ERROR(co_await parts_.transfers.run(std::move(write)));
   }
   if (!upload->writer) co_return absl::InvalidArgumentError("no chunk came");
-  auto finish = [this, upload] { return complete(*upload); };
-  co_return co_await parts_.pool.run(std::move(finish));
+  auto finish = [upload] { return commit(*upload); };
+  MIMEO_CO_RETURN_IF_ERROR(co_await parts_.transfers.run(std::move(finish)));
+  // The row goes last: what a link names is there.
+  auto create = [this, upload] { return parts_.files.create_output(upload->file); };
+  MIMEO_CO_RETURN_IF_ERROR(co_await parts_.pool.run(std::move(create)));
+  v1::StoredOutput reply;
+  reply.set_url(upload->url);
+  reply.set_size_bytes(static_cast<std::uint64_t>(upload->file.size_bytes));
+  co_return reply;
 }
 
 asio::awaitable<Result<v1::PullTokenReply>> FileCalls::pull_token(std::string token,

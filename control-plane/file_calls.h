@@ -1,6 +1,6 @@
 // What the three calls of proto/event_hub.proto that move files or tokens do: FetchInput,
-// StoreOutput, PullToken. Used by hub_service.cc alone, which makes them gRPC methods. Everything
-// that blocks runs on the pool.
+// StoreOutput, PullToken. Used by hub_service.cc alone, which makes them gRPC methods. What blocks
+// runs on the pools: the blob store's work on the one for transfers.
 
 #pragma once
 
@@ -28,7 +28,7 @@ class FileCalls {
 
   // Each checks the worker's `token` first: kUnauthenticated.
 
-  // kNotFound, kPermissionDenied (a URL that is not ours).
+  // kNotFound, also for a URL that is not ours.
   boost::asio::awaitable<Status> fetch_input(std::string token, v1::FetchInputRequest request,
                                              rpc::ServerWriter<v1::Chunk>* out);
   // Nothing is stored unless all of it came.
@@ -42,7 +42,7 @@ class FileCalls {
   // What a FetchInput sends: a text that is in memory, or a blob.
   struct Source {
     std::string text;
-    std::shared_ptr<blobs::BlobReader> blob;
+    std::string blob_key;  // Empty = the text.
   };
   struct Upload;
 
@@ -51,9 +51,11 @@ class FileCalls {
   Result<std::string> key_of(std::string_view url, PredictionId id) const;
   Result<std::string> key_of_file(std::string_view rest, PredictionId id) const;
   Result<std::string> key_of_output(std::string_view rest) const;
-  static Result<std::string> read_piece(const Source& source, std::size_t offset);
   Status take_piece(Upload& upload, const v1::Chunk& piece);
-  Result<v1::StoredOutput> complete(Upload& upload) const;
+  static Status commit(Upload& upload);
+
+  boost::asio::awaitable<Status> send_text(std::string text, rpc::ServerWriter<v1::Chunk>* out);
+  boost::asio::awaitable<Status> send_blob(std::string key, rpc::ServerWriter<v1::Chunk>* out);
 
   HubServiceParts& parts_;
   const HubServiceOptions& options_;

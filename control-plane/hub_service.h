@@ -46,8 +46,9 @@ struct HubServiceParts {
   store::FilesStore& files;
   store::FleetStore& fleet;
   blobs::BlobStore& blobs;
-  BlockingPool& pool;  // For files and small reads.
-  const Clock& clock;  // Set by the database's.
+  BlockingPool& pool;       // For the stores and small reads.
+  BlockingPool& transfers;  // For `blobs` alone.
+  const Clock& clock;       // Set by the database's.
   Random& random;
   Metrics& metrics;
   // Called on a pool thread. May be empty: then there is no registry.

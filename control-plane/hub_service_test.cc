@@ -29,8 +29,8 @@ struct HubEnd {
          blobs::BlobStore& blobs, const Clock& clock, Random& random) {
     HubServiceOptions options;
     options.external_url = "https://mimeo.example";
-    HubServiceParts parts{*plane.hub, plane.committer, store,  files,         store, blobs,
-                          pool,       clock,           random, plane.metrics, {}};
+    HubServiceParts parts{*plane.hub, plane.committer, store, files,  store,         blobs,
+                          pool,       transfers,       clock, random, plane.metrics, {}};
     parts.pull_token = [](const std::string& repository) {
       PullGrant grant;
       grant.registry = "localhost:5000";
@@ -52,6 +52,7 @@ struct HubEnd {
     stub = v1::EventHub::NewStub(rpc::make_channel(server->address()));
   }
   BlockingPool pool{2};
+  BlockingPool transfers{2};
   std::optional<TrainingFinisher> trainings;
   std::unique_ptr<HubService> service;
   std::unique_ptr<rpc::RpcServer> server;

@@ -164,6 +164,19 @@ TEST(InputValidator, AClosedObjectNamesTheKeyTooMany) {
       Lines{"additional_property_not_allowed|input.x|Additional property y is not allowed"});
 }
 
+TEST(InputValidator, UnknownInputsAreTakenEvenWhereTheSchemaForbidsThem) {
+  const auto version = compiled(document(
+      R"({"type":"object","additionalProperties":false,"required":["a"],
+          "allOf":[{"additionalProperties":false}],
+          "properties":{"a":{"type":"object","additionalProperties":false}}})"));
+  EXPECT_TRUE(
+      version->check(InputKind::kPrediction, json::parse(R"({"a":{},"y":{"z":1}})")).empty());
+  const auto problems =
+      version->check(InputKind::kPrediction, json::parse(R"({"a":{"y":1},"y":1})"));
+  ASSERT_EQ(problems.size(), 1U) << "below the top they are refused as the schema says";
+  EXPECT_EQ(problems[0].field, "input.a");
+}
+
 TEST(InputValidator, AnInputThatIsNoObjectIsOneProblem) {
   const auto version = compiled(document(R"({"type":"object"})"));
   const auto problems = version->check(InputKind::kPrediction, json::array());

@@ -62,7 +62,17 @@ Result<std::unique_ptr<blobs::BlobStore>> open_s3(const ControlPlaneConfig& conf
   options.spool = config.spool_dir;
   MIMEO_ASSIGN_OR_RETURN(options.s3.credentials,
                          blobs::load_s3_credentials(config.s3_credentials_file));
-  return blobs::S3Blobs::open_bucket(std::move(options), clock, random);
+  MIMEO_ASSIGN_OR_RETURN(std::unique_ptr<blobs::S3Blobs> bucket,
+                         blobs::S3Blobs::open_bucket(std::move(options), clock, random));
+  const Result<blobs::Versioning> versioning = bucket->versioning();
+  if (versioning.ok() && *versioning == blobs::Versioning::kOn) {
+    log::warn(
+        "the bucket {} keeps versions of what is deleted: data that users expect to be removed stays "
+        "there; turn versioning off and add a lifecycle rule that expires noncurrent versions "
+        "(docs/files.md)",
+        place.substr(0, place.find('/')));
+  }
+  return std::unique_ptr<blobs::BlobStore>(std::move(bucket));
 }
 
 Result<std::unique_ptr<blobs::BlobStore>> open_blobs(const ControlPlaneConfig& config,
@@ -118,6 +128,31 @@ struct Process {
   TaskGroup tasks;  // Last: its tasks use everything above.
 };
 
+// Every interface of the database that the service has.
+ServiceParts parts_of(store::PostgresStore& store, blobs::BlobStore& blobs,
+                      boost::asio::any_io_executor executor, const Clock& clock, Random& random,
+                      Metrics& metrics) {
+  return {.executor = std::move(executor),
+          .clock = clock,
+          .random = random,
+          .metrics = metrics,
+          .predictions = store,
+          .catalog = store,
+          .files = store,
+          .discovery = store,
+          .deletions = store,
+          .limits = store,
+          .fleet = store,
+          .outbox = store,
+          .maintenance = store,
+          .blobs = blobs,
+          .accounts = store,
+          .retention = store,
+          .webhook_log = store,
+          .usage = store,
+          .trainings = &store};
+}
+
 int run(int argc, char** argv) {
   // 1. Settings, logs.
   ControlPlaneConfig config;
@@ -154,27 +189,9 @@ int run(int argc, char** argv) {
   // 5. The service, on one thread.
   boost::asio::io_context context(1);
   const auto executor = context.get_executor();
-  ServiceParts parts{.executor = executor,
-                     .clock = clock,
-                     .random = random,
-                     .metrics = metrics,
-                     .predictions = store,
-                     .catalog = store,
-                     .files = store,
-                     .discovery = store,
-                     .deletions = store,
-                     .limits = store,
-                     .fleet = store,
-                     .outbox = store,
-                     .maintenance = store,
-                     .blobs = **blobs,
-                     .accounts = store,
-                     .retention = store,
-                     .webhook_log = store,
-                     .usage = store,
-                     .signer = signer->get(),
-                     .access_feed = &access_feed,
-                     .trainings = &store};
+  ServiceParts parts = parts_of(store, **blobs, executor, clock, random, metrics);
+  parts.signer = signer->get();
+  parts.access_feed = &access_feed;
   Service service(std::move(parts), config);
   Process process(service, executor);
   process.on_done = [&context] { context.stop(); };

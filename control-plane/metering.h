@@ -1,6 +1,6 @@
 // Turns what ended and what lives into usage, every few seconds. Several control planes may run it:
-// one at a time does the work. A pause of any length, of all of them, loses nothing: the facts stay
-// in the database until they are counted.
+// one at a time does the work. A pause of any length, of all of them, loses nothing: the facts, and
+// who pays for them, stay in the database until they are counted.
 
 #pragma once
 

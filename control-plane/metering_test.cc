@@ -1,5 +1,7 @@
 #include "control-plane/metering.h"
 
+#include <semaphore>
+
 #include "common/store/memory/memory_usage.h"
 #include "control-plane/spend_guard.h"
 #include "control-plane/testing/core_fixture.h"
@@ -43,9 +45,14 @@ class WatchedUsage final : public store::UsageStore {
     return inner_.list_prices(sku);
   }
   Result<store::Spend> get_spend(AccountId account, WallTime now) override {
+    return inner_.get_spend(account, now);
+  }
+  Result<bool> is_limit_reached(AccountId account, WallTime now) override {
     ++spend_reads;
     if (is_away) return absl::UnavailableError("the database is away");
-    return inner_.get_spend(account, now);
+    const Result<bool> answer = inner_.is_limit_reached(account, now);
+    if (is_slow.exchange(false)) may_answer.acquire();
+    return answer;
   }
   Status set_spend_limit(AccountId account, LimitSetter setter,
                          std::optional<std::int64_t> micros) override {
@@ -59,6 +66,8 @@ class WatchedUsage final : public store::UsageStore {
   std::atomic<int> spend_reads{0};
   std::atomic<bool> is_away{false};
   std::atomic<bool> is_busy_elsewhere{false};
+  std::atomic<bool> is_slow{false};  // The next read answers, with what it found, once it may.
+  std::binary_semaphore may_answer{0};
   std::vector<WallTime> sealed;  // Read while nothing runs.
 
  private:
@@ -80,7 +89,7 @@ class MeteringTest : public CoreTest {
 
   store::MemoryUsage memory_{store_};
   WatchedUsage usage_{memory_};
-  BlockingPool pool_{1};
+  BlockingPool pool_{2};
   Metrics metrics_;
   SpendGuard guard_{loop_.executor(), pool_, usage_, clock_};
 };
@@ -158,12 +167,71 @@ TEST_F(MeteringTest, ALimitThatIsChangedHereCountsAtOnce) {
   EXPECT_FALSE(may_spend());
 }
 
-TEST_F(MeteringTest, WithoutADatabaseNobodyIsRefusedForMoney) {
+TEST_F(MeteringTest, AllWhoWaitForAnAccountShareARead) {
+  const auto ask_at_once = [this] {
+    std::vector<std::future<bool>> answers;
+    for (int i = 0; i < 20; ++i) answers.push_back(loop_.start(guard_.may_spend(account_.id)));
+    int allowed = 0;
+    for (std::future<bool>& answer : answers) allowed += loop_.finish(answer) ? 1 : 0;
+    return allowed;
+  };
+  usage_.is_slow = true;
+  std::vector<std::future<bool>> first;
+  for (int i = 0; i < 20; ++i) first.push_back(loop_.start(guard_.may_spend(account_.id)));
+  loop_.settle();
+  usage_.may_answer.release();
+  for (std::future<bool>& answer : first) EXPECT_TRUE(loop_.finish(answer));
+  EXPECT_EQ(usage_.spend_reads, 1);
+  set_limit(0);
+  clock_.advance(seconds{15});
+  EXPECT_EQ(ask_at_once(), 0);
+  EXPECT_EQ(usage_.spend_reads, 2);
+  clock_.advance(seconds{1});
+  EXPECT_EQ(ask_at_once(), 0) << "at its limit, it is asked for once a second, too";
+  EXPECT_EQ(usage_.spend_reads, 3);
+}
+
+TEST_F(MeteringTest, WhatWasReadBeforeALimitWasChangedDoesNotCount) {
+  usage_.is_slow = true;
+  std::future<bool> before = loop_.start(guard_.may_spend(account_.id));
+  loop_.drive([this] { return usage_.spend_reads == 1 && !usage_.is_slow; });
+  set_limit(0);
+  guard_.forget(account_.id);
+  EXPECT_FALSE(may_spend());
+  usage_.may_answer.release();
+  EXPECT_FALSE(loop_.finish(before));
+  settle();
+  EXPECT_FALSE(may_spend()) << "the older result came after the newer";
+  EXPECT_EQ(usage_.spend_reads, 2);
+}
+
+TEST_F(MeteringTest, WithoutADatabaseWhatWasKnownLastHolds) {
   set_limit(0);
   usage_.is_away = true;
-  EXPECT_TRUE(may_spend());
+  EXPECT_TRUE(may_spend()) << "of whom nothing was ever read";
   usage_.is_away = false;
+  clock_.advance(seconds{1});
   EXPECT_FALSE(may_spend());
+  usage_.is_away = true;
+  for (int i = 0; i < 20; ++i) {
+    clock_.advance(seconds{7});
+    EXPECT_FALSE(may_spend());
+    settle();
+  }
+  set_limit(std::nullopt);
+  usage_.is_away = false;
+  clock_.advance(seconds{1});
+  EXPECT_TRUE(may_spend());
+}
+
+TEST_F(MeteringTest, WhoeverWaitsWhenReadsAreGivenUpIsNotLeftWaiting) {
+  usage_.is_slow = true;
+  std::future<bool> waiting = loop_.start(guard_.may_spend(account_.id));
+  loop_.drive([this] { return usage_.spend_reads == 1 && !usage_.is_slow; });
+  guard_.cancel();
+  usage_.may_answer.release();
+  EXPECT_TRUE(loop_.finish(waiting));
+  EXPECT_TRUE(may_spend());
 }
 
 }  // namespace

@@ -114,38 +114,16 @@ ResultCommitter::ResultCommitter(asio::any_io_executor executor, BlockingPool& p
   }
 }
 
-void ResultCommitter::complete(Finish finish, Done done) {
-  starts_.erase(finish.id);
-  delivered_.erase(finish.id);
-  if (owes_start_webhook(finish)) {
-    tasks_.spawn("commit a start and its result",
-                 start_then_complete(std::move(finish), std::move(done)));
-    return;
+void ResultCommitter::ended(PredictionId id) {
+  starts_.erase(id);
+  if (const auto it = starts_in_flight_.find(id); it != starts_in_flight_.end()) {
+    it->second = InFlight::kOver;
   }
-  enqueue(std::move(finish), std::move(done));
 }
 
-// Somebody wants to hear of the start, and it was not written down yet: the short cut of leaving it
-// out is not open to this one.
-bool ResultCommitter::owes_start_webhook(const Finish& finish) const {
-  const store::PredictionView* known = recent_.find(finish.id);
-  const auto start = static_cast<unsigned>(store::WebhookEvent::kStart);
-  return known != nullptr && finish.started_at && finish.attempt && !known->webhook.empty() &&
-         (known->webhook_events & start) != 0 && !known->started_at;
-}
-
-asio::awaitable<void> ResultCommitter::start_then_complete(Finish finish, Done done) {
-  store::Started started;
-  started.id = finish.id;
-  started.attempt = *finish.attempt;
-  started.started_at = *finish.started_at;
-  std::vector<store::Started> starts;
-  starts.push_back(started);
-  co_await write_some_starts(std::move(starts));
-  enqueue(std::move(finish), std::move(done));
-}
-
-void ResultCommitter::enqueue(Finish finish, Done done) {
+void ResultCommitter::complete(Finish finish, Done done) {
+  ended(finish.id);
+  delivered_.erase(finish.id);
   // Shared, because std::function wants a copyable callable.
   auto given = std::make_shared<Finish>(std::move(finish));
   auto then = std::make_shared<Done>(std::move(done));
@@ -162,7 +140,7 @@ void ResultCommitter::enqueue(Finish finish, Done done) {
 }
 
 asio::awaitable<Result<FinishOutcome>> ResultCommitter::finish(Finish finish) {
-  starts_.erase(finish.id);
+  ended(finish.id);
   delivered_.erase(finish.id);
   Finish item = finish;
   Result<Written> written = co_await batcher_.submit(std::move(item));
@@ -172,15 +150,8 @@ asio::awaitable<Result<FinishOutcome>> ResultCommitter::finish(Finish finish) {
 }
 
 asio::awaitable<Result<FinishOutcome>> ResultCommitter::finish_with(Finish given, WriteWith write) {
-  starts_.erase(given.id);
+  ended(given.id);
   delivered_.erase(given.id);
-  if (owes_start_webhook(given)) {
-    std::vector<store::Started> starts(1);
-    starts[0].id = given.id;
-    starts[0].attempt = *given.attempt;
-    starts[0].started_at = *given.started_at;
-    co_await write_some_starts(std::move(starts));
-  }
   if (needs_cleaning(given)) given = cleaned(given);
   Result<FinishOutcome> outcome = absl::UnavailableError("not tried");
   const std::function<asio::awaitable<Status>()> operation = [&]() -> asio::awaitable<Status> {
@@ -297,7 +268,9 @@ Result<ResultCommitter::Written> ResultCommitter::write_alone(const Finish& fini
   return written;
 }
 
-void ResultCommitter::started(const store::Started& started) {
+void ResultCommitter::started(const store::Started& started) { write_later(started); }
+
+void ResultCommitter::write_later(const store::Started& started) {
   PendingStart pending;
   pending.started = started;
   pending.due = std::chrono::steady_clock::now() + options_.start_delay;  // Real time: of a timer.
@@ -336,14 +309,17 @@ asio::awaitable<void> ResultCommitter::write_starts() {
 }
 
 asio::awaitable<void> ResultCommitter::write_some_starts(std::vector<store::Started> starts) {
-  for (const store::Started& start : starts) starts_in_flight_.insert(start.id);
+  for (const store::Started& start : starts) starts_in_flight_[start.id] = InFlight::kWanted;
   auto work = [this, starts] { return predictions_.mark_started(starts); };
   const Result<std::vector<bool>> written = co_await pool_.run(std::move(work));
   if (!written.ok()) log::warn("writing down starts: {}", written.status().ToString());
   for (std::size_t i = 0; i < starts.size(); ++i) {
+    const bool is_over = starts_in_flight_.at(starts[i].id) == InFlight::kOver;
     starts_in_flight_.erase(starts[i].id);
     if (!written.ok()) {
       recent_.forget(starts[i].id);  // It may have been written all the same.
+      const bool is_wanted = !is_over && !starts_.contains(starts[i].id);  // A newer one, else.
+      if (is_wanted) write_later(starts[i]);
     } else if ((*written)[i]) {
       recent_.started(starts[i].id, starts[i].started_at);
     }

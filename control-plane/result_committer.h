@@ -66,13 +66,14 @@ class ResultCommitter {
   void started(const store::Started& started);
 
   // Its result is here and will be committed later: a start that was not written yet is left out,
-  // as the result knows it better.
-  void ended(PredictionId id) { starts_.erase(id); }
+  // as the result knows it better, and the commit owes its webhook.
+  void ended(PredictionId id);
 
   // Output of this prediction was given to somebody: it must not silently start anew elsewhere.
   void output_delivered(PredictionId id);
 
-  // Write what the two above collected; run until cancelled.
+  // Write what the two above collected; run until cancelled. What could not be written is tried
+  // again until it is, or until the attempt is over.
   boost::asio::awaitable<void> write_starts();
   boost::asio::awaitable<void> write_deliveries();
 
@@ -81,6 +82,8 @@ class ResultCommitter {
     store::Started started;
     SteadyTime due;
   };
+  // Of a start that is being written: whether to do so again if it fails.
+  enum class InFlight : std::uint8_t { kWanted, kOver };
 
   struct Written {
     store::FinishOutcome outcome = store::FinishOutcome::kUnknown;
@@ -92,9 +95,7 @@ class ResultCommitter {
   Result<Written> write_alone(const store::Finish& finish);
   void settle(const store::Finish& finish, const Written& written);
   boost::asio::awaitable<void> complete_with_retries(store::Finish finish, Done done);
-  [[nodiscard]] bool owes_start_webhook(const store::Finish& finish) const;
-  boost::asio::awaitable<void> start_then_complete(store::Finish finish, Done done);
-  void enqueue(store::Finish finish, Done done);
+  void write_later(const store::Started& started);
   boost::asio::awaitable<void> write_some_starts(std::vector<store::Started> starts);
   boost::asio::awaitable<Status> run_write(const store::Finish* given, const WriteWith* write,
                                            Result<store::FinishOutcome>* outcome);
@@ -113,7 +114,7 @@ class ResultCommitter {
   std::map<store::FinishOutcome, prometheus::Counter*> outcomes_;
   Batcher<store::Finish, Written> batcher_;
   std::unordered_map<PredictionId, PendingStart> starts_;
-  std::unordered_set<PredictionId> starts_in_flight_;
+  std::unordered_map<PredictionId, InFlight> starts_in_flight_;
   std::deque<PredictionId> start_order_;  // By due time.
   SignalEvent has_starts_;
   std::unordered_set<PredictionId> delivered_;

@@ -1,5 +1,7 @@
 #include "control-plane/result_committer.h"
 
+#include <future>
+
 #include "control-plane/testing/core_fixture.h"
 
 namespace mimeo::control {
@@ -143,6 +145,38 @@ TEST_F(ResultCommitterTest, AStartIsWrittenDownForAPredictionThatRunsOn) {
   EXPECT_EQ(loop_.run(plane_->intake->view(created.id, 0))->started_at, started_at);
 }
 
+TEST_F(ResultCommitterTest, AStartThatCannotBeWrittenIsTriedAgain) {
+  committer_options_.start_delay = 1ms;
+  restart_plane();
+  const PredictionView created = create_assigned();
+  int failures = 3;
+  plane_->predictions.before_start = [&] {
+    return failures-- > 0 ? absl::UnavailableError("restarting") : absl::OkStatus();
+  };
+  start(created.id);
+  loop_.drive([&] { return stored(created.id).status == PredictionStatus::kProcessing; });
+}
+
+TEST_F(ResultCommitterTest, AStartThatCannotBeWrittenIsNotTriedAgainAfterTheEnd) {
+  committer_options_.start_delay = 1ms;
+  restart_plane();
+  const PredictionView created = create_assigned();
+  std::promise<void> may_fail;
+  const std::shared_future<void> failure = may_fail.get_future().share();
+  plane_->predictions.before_start = [&] {
+    failure.wait();
+    return absl::UnavailableError("down");
+  };
+  start(created.id);
+  loop_.drive([&] { return plane_->predictions.started() == 1; });
+  complete_and_wait(finish_of(created.id));
+  may_fail.set_value();
+  const PredictionView another = create_assigned();
+  start(another.id);
+  loop_.drive([&] { return plane_->predictions.started() > 3; });
+  EXPECT_EQ(plane_->predictions.last_started(), std::vector<PredictionId>{another.id});
+}
+
 TEST_F(ResultCommitterTest, AStartCostsNoWriteWhenTheResultComesSoon) {
   const PredictionView created = create_assigned();
   start(created.id);
@@ -150,18 +184,23 @@ TEST_F(ResultCommitterTest, AStartCostsNoWriteWhenTheResultComesSoon) {
   EXPECT_EQ(plane_->predictions.started(), 0U);
 }
 
+// Another control plane may have created it: nothing of it is known here.
 TEST_F(ResultCommitterTest, WhoWantsToHearOfTheStartHearsOfItEvenWhenTheResultComesSoon) {
   plane_->scheduler.grant = grant_;
   IntakeRequest wanted = request();
   wanted.webhook = "https://example.com/hook";
   wanted.webhook_events = 9;
   const PredictionView created = *loop_.run(plane_->intake->create(wanted));
+  plane_->recent.forget(created.id);
+  start(created.id);
   complete_and_wait(finish_of(created.id));
+  EXPECT_EQ(plane_->predictions.started(), 0U);
   const auto first = store_.claim_due(10, 1min, ids_.next());
   ASSERT_EQ(first->size(), 1U);
   EXPECT_EQ(first->at(0).event, store::WebhookEvent::kStart);
   store::WebhookSettlement sent;
   sent.outbox_id = first->at(0).id;
+  sent.claim = first->at(0).claim;
   ASSERT_EQ(store_.settle({&sent, 1}), absl::OkStatus());
   const auto second = store_.claim_due(10, 1min, ids_.next());
   ASSERT_EQ(second->size(), 1U);

@@ -102,8 +102,9 @@ std::string_view leaf_of(std::string_view field) {
 
 class Checker {
  public:
-  Checker(std::vector<InputProblem>& problems, Budget& budget)
-      : problems_(problems), budget_(budget) {}
+  // `open`: an object whose unknown keys are no problem, whatever schemas say. May be null.
+  Checker(std::vector<InputProblem>& problems, Budget& budget, const json* open)
+      : problems_(problems), budget_(budget), open_(open) {}
 
   void check(const SchemaNode& node, const json& value, const std::string& field) {
     if (problems_.size() >= kMaxProblems || !budget_.enter()) return;
@@ -135,7 +136,7 @@ class Checker {
 
   bool accepts(const SchemaNode& node, const json& value) {
     std::vector<InputProblem> problems;
-    Checker(problems, budget_).check(node, value, "");
+    Checker(problems, budget_, nullptr).check(node, value, "");
     return problems.empty();
   }
 
@@ -252,6 +253,7 @@ class Checker {
       if (problems_.size() >= kMaxProblems) return;
       const SchemaNode* schema = node.property(name);
       if (schema == nullptr && node.is_closed) {
+        if (&value == open_) continue;
         add("additional_property_not_allowed", field,
             concat("Additional property ", name, " is not allowed"));
         continue;
@@ -264,6 +266,7 @@ class Checker {
 
   std::vector<InputProblem>& problems_;
   Budget& budget_;
+  const json* const open_;
 };
 
 bool redact_within(const SchemaNode& node, json& value, Budget& budget);
@@ -304,7 +307,7 @@ bool redact_within(const SchemaNode& node, json& value, Budget& budget) {
 void check_value(const SchemaNode& node, const json& value, const std::string& field,
                  std::vector<InputProblem>& problems) {
   Budget budget;
-  Checker(problems, budget).check(node, value, field);
+  Checker(problems, budget, &value).check(node, value, field);
 }
 
 bool redact_value(const SchemaNode& node, json& value) {

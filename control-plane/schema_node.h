@@ -87,8 +87,10 @@ class SchemaGraph {
   std::vector<std::pair<const nlohmann::json*, const SchemaNode*>> known_;
 };
 
-// Appends what is wrong with `value`, whose path is `field`. A schema that refers to itself without
-// end costs a bounded number of steps and then counts as fulfilled: the container checks again.
+// Appends what is wrong with `value`, whose path is `field`. Keys of `value` itself that no schema
+// knows are fine even where one forbids them: the API takes and ignores them. A schema that refers
+// to itself without end costs a bounded number of steps and then counts as fulfilled: the container
+// checks again.
 void check_value(const SchemaNode& node, const nlohmann::json& value, const std::string& field,
                  std::vector<InputProblem>& problems);
 // Replaces every secret in `value`; true when there was one.

@@ -52,7 +52,10 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small reads of our own.
 constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
-constexpr std::size_t kHubThreads = 4;       // Input and output files of workers.
+constexpr std::size_t kHubThreads = 4;       // What workers ask of the stores.
+// Of files, for clients and for workers each; these use no store. A file store that hangs holds
+// these up and nobody else.
+constexpr std::size_t kTransferThreads = 16;
 constexpr std::size_t kRegistryThreads = 2;  // A notified push does not wait for the reconcile.
 constexpr std::size_t kTrainingThreads = 2;  // Versions of trainings that are made at once.
 constexpr std::size_t kWebhookThreads = 32;  // Requests under way; these use no store.
@@ -154,6 +157,8 @@ struct Service::State {
   asio::awaitable<Status> start_core();
   Status start_rpc();
   void start_front(std::string hub_addr);
+  void start_api();
+  ApiParts api_parts();
   asio::awaitable<void> serve(http::Exchange* exchange);
   asio::awaitable<Status> check_ready();
   HubServiceParts hub_parts();
@@ -177,11 +182,17 @@ struct Service::State {
   BlockingPool read_pool{kReadThreads};
   BlockingPool api_pool{kApiThreads};
   BlockingPool hub_pool{kHubThreads};
+  BlockingPool transfer_pool{kTransferThreads};
+  BlockingPool hub_transfer_pool{kTransferThreads};
   BlockingPool registry_pool{kRegistryThreads};
   BlockingPool metering_pool{kMeteringThreads};
   BlockingPool webhook_pool{kWebhookThreads};
-  BlockingPool training_pool{kTrainingThreads};
   BlockingPool sweep_pool{kSweepThreads};
+
+  // Who calls.
+  const std::vector<std::string> trusted_proxies;
+  Authenticator authenticator;
+  RateLimiter limiter;
 
   // What happens to predictions.
   std::unique_ptr<EventHub> hub;
@@ -193,6 +204,8 @@ struct Service::State {
   std::optional<PushService> pushes;
   std::optional<TrainedVersionMaker> trained;  // The same.
   std::optional<TrainingFinisher> trainings;   // Empty without a store for them.
+  // After the two above: it ends first, and waits for what still uses them on its threads.
+  BlockingPool training_pool{kTrainingThreads};
 
   // Towards workers, schedulers and other control planes.
   std::unique_ptr<HubService> hub_service;
@@ -203,11 +216,9 @@ struct Service::State {
   // Towards clients.
   std::unique_ptr<PredictionIntake> intake;
   std::unique_ptr<WebhookSender> webhooks;
-  std::optional<Authenticator> authenticator;
   std::unique_ptr<Api> api;
   Router router;
   std::optional<AuditTrail> audit;
-  std::optional<RateLimiter> limiter;
   std::optional<Middleware> middleware;
   http::HealthEndpoints health;
   std::unique_ptr<http::Server> http_server;
@@ -226,6 +237,9 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       config(std::move(config_in)),
       clock(parts.clock),
       outbound(webhook_addresses(config)),
+      trusted_proxies(parse_addresses(config.trusted_proxies).value_or(std::vector<std::string>())),
+      authenticator(parts.catalog, api_pool, clock),
+      limiter(clock, rate_limits(config)),
       hub(make_event_hub(parts.executor, clock)),
       recent(clock),
       watch(parts.executor, read_pool, parts.predictions, *hub, recent),
@@ -246,7 +260,6 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
       eraser(VersionEraserParts{
           .deletions = parts.deletions,
           .discovery = parts.discovery,
-          .retention = parts.retention,
           .files = parts.files,
           .webhook_log = parts.webhook_log,
           .pool = read_pool,
@@ -261,14 +274,16 @@ void Service::State::prepare_registry() {
   RegistryTokenOptions options;
   options.service = config.registry_service;
   options.account_url = config.external_url;
-  registry.emplace(parts.catalog, api_pool, *parts.signer, clock, parts.random, std::move(options));
+  registry.emplace(RegistryTokens::Parts{parts.catalog, api_pool, authenticator, limiter,
+                                         *parts.signer, clock, parts.random, trusted_proxies},
+                   std::move(options));
   PushServiceOptions push_options;
   push_options.registry_url = config.registry_url;
   push_options.hook_secret = config.registry_hook_secret;
   push_options.default_sku = api_settings(config).default_sku;
   pushes.emplace(parts.executor,
-                 PushService::Parts{parts.catalog, parts.accounts, registry_pool, *registry, clock,
-                                    parts.metrics},
+                 PushService::Parts{parts.catalog, parts.discovery, parts.accounts, registry_pool,
+                                    *registry, clock, parts.metrics},
                  std::move(push_options));
   trained.emplace(
       TrainedVersionMaker::Parts{parts.catalog, parts.files, parts.blobs, *registry, clock},
@@ -286,9 +301,9 @@ void Service::State::prepare_trainings() {
 }
 
 HubServiceParts Service::State::hub_parts() {
-  HubServiceParts hub_parts{
-      *hub,     committer, parts.predictions, parts.files,   parts.fleet, parts.blobs,
-      hub_pool, clock,     parts.random,      parts.metrics, {}};
+  HubServiceParts hub_parts{*hub,        committer,   parts.predictions, parts.files,
+                            parts.fleet, parts.blobs, hub_pool,          hub_transfer_pool,
+                            clock,       parts.random, parts.metrics,    {}};
   if (trainings) hub_parts.trainings = &*trainings;
   if (!registry) return hub_parts;
   hub_parts.pull_token = [this](const std::string& repository) -> Result<PullGrant> {
@@ -314,9 +329,7 @@ SweeperParts Service::State::sweeper_parts() {
           .blobs = parts.blobs,
           .pool = sweep_pool,
           .clock = clock,
-          .removers = {[this](std::span<const PredictionId> due) {
-            return parts.webhook_log.remove_webhook_content(due);
-          }},
+          .metrics = parts.metrics,
           .on_removed = [this](PredictionId id) { forget(id); }};
 }
 
@@ -414,28 +427,34 @@ void Service::State::start_front(std::string hub_addr) {
       intake_options);
   webhooks = make_webhook_sender(parts.executor, webhook_parts(), webhook_options());
   webhooks->start();
+  start_api();
+}
 
-  authenticator.emplace(parts.catalog, api_pool, clock);
-  ApiParts api_parts{.catalog = parts.catalog,
-                     .predictions = parts.predictions,
-                     .files = parts.files,
-                     .discovery = parts.discovery,
-                     .deletions = parts.deletions,
-                     .blobs = parts.blobs,
-                     .intake = *intake,
-                     .hub = *hub,
-                     .scheduler = *scheduler,
-                     .pool = api_pool,
-                     .clock = clock,
-                     .random = parts.random,
-                     .accounts = parts.accounts,
-                     .retention = parts.retention,
-                     .webhook_log = parts.webhook_log,
-                     .usage = parts.usage,
-                     .webhooks = *webhooks,
-                     .authenticator = *authenticator,
-                     .trainings = trained ? parts.trainings : nullptr};
-  api = std::make_unique<Api>(parts.executor, std::move(api_parts), api_settings(config));
+ApiParts Service::State::api_parts() {
+  return {.catalog = parts.catalog,
+          .predictions = parts.predictions,
+          .files = parts.files,
+          .discovery = parts.discovery,
+          .deletions = parts.deletions,
+          .blobs = parts.blobs,
+          .intake = *intake,
+          .hub = *hub,
+          .scheduler = *scheduler,
+          .pool = api_pool,
+          .transfers = transfer_pool,
+          .clock = clock,
+          .random = parts.random,
+          .accounts = parts.accounts,
+          .retention = parts.retention,
+          .webhook_log = parts.webhook_log,
+          .usage = parts.usage,
+          .webhooks = *webhooks,
+          .authenticator = authenticator,
+          .trainings = trained ? parts.trainings : nullptr};
+}
+
+void Service::State::start_api() {
+  api = std::make_unique<Api>(parts.executor, api_parts(), api_settings(config));
   if (trainings) {
     trainings->on_version([this](const std::string& destination) {
       const std::size_t slash = destination.find('/');
@@ -443,19 +462,17 @@ void Service::State::start_front(std::string hub_addr) {
     });
   }
   router.add(api_routes(*api));
-  limiter.emplace(clock, rate_limits(config));
   audit.emplace(parts.accounts, api_pool, clock, parts.metrics);
-  middleware.emplace(Middleware::Parts{
-      router, *authenticator, *limiter, clock, parts.random, parts.metrics, *audit,
-      parse_addresses(config.trusted_proxies).value_or(std::vector<std::string>())});
-  tasks.spawn("limits of accounts", keep_overrides(&*limiter, &parts.limits, &api_pool));
+  middleware.emplace(Middleware::Parts{router, authenticator, limiter, clock, parts.random,
+                                       parts.metrics, *audit, trusted_proxies});
+  tasks.spawn("limits of accounts", keep_overrides(&limiter, &parts.limits, &api_pool));
   if (parts.access_feed == nullptr) return;
   parts.access_feed->start([this](std::optional<AccountId> account) {
-    asio::post(parts.executor, [this, account] { authenticator->forget(account); });
+    asio::post(parts.executor, [this, account] { authenticator.forget(account); });
   });
 }
 
-// What is not of the API is looked at first; it is a handful of exact paths.
+// What is not of the API is looked at first: a handful of exact paths, and the pages for people.
 asio::awaitable<void> Service::State::serve(http::Exchange* exchange) {
   const http::RequestHead& head = exchange->head();
   if (http::HealthEndpoints::handles(head)) {
@@ -473,6 +490,8 @@ asio::awaitable<void> Service::State::serve(http::Exchange* exchange) {
     co_await registry->handle_display_token_url(*exchange);
   } else if (registry && head.path == "/cog/v1/verify-token") {
     co_await registry->handle_verify_token(*exchange);
+  } else if (auto page = page_for(head, urls, router)) {
+    co_await exchange->respond(std::move(*page));
   } else {
     co_await middleware->serve(*exchange);
   }

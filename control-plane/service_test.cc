@@ -62,6 +62,27 @@ TEST_F(ServiceTest, AnAsynchronousPredictionIsPolledAndCanceled) {
   EXPECT_EQ(canceled["logs"], "at work\n");
 }
 
+TEST_F(ServiceTest, TheAddressesForPeopleSayHowToCallTheApi) {
+  const json created = json::parse(call("POST", "/v1/predictions", create_body()).body);
+  const json model = json::parse(call("GET", "/v1/models/acme/hello").body);
+  const std::string site = "https://mimeo.example";
+  for (const std::string address : {created["urls"]["web"], model["url"]}) {
+    ASSERT_TRUE(address.starts_with(site)) << address;
+    const http::Response page = call("GET", address.substr(site.size()));
+    EXPECT_EQ(page.status, 200) << address;
+    EXPECT_EQ(page.headers.get("Content-Type"), "text/html; charset=utf-8") << address;
+    const http::Response head = call("HEAD", address.substr(site.size()));
+    EXPECT_EQ(head.status, 200) << address;
+    EXPECT_EQ(head.body, "") << address;
+  }
+  EXPECT_EQ(call("GET", "/acme/nothing").status, 200) << "it does not tell what there is";
+  for (const char* path : {"/hardware/x", "/predictions/x", "/registry/x", "/v1/acme/hello"}) {
+    const http::Response missing = call("GET", path);
+    EXPECT_EQ(missing.status, 404) << path;
+    EXPECT_EQ(missing.headers.get("Content-Type"), "application/problem+json") << path;
+  }
+}
+
 TEST_F(ServiceTest, ItSaysWhetherItIsReadyAndWhatItMeasured) {
   EXPECT_EQ(call("GET", "/readyz").status, 200);
   EXPECT_EQ(call("GET", "/healthz").status, 200);
@@ -88,6 +109,37 @@ TEST_F(ServiceTest, ItListsItselfWhileItRunsAndAWaitingRequestGetsItsAnswerAtThe
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(json::parse(response->body)["output"], "late");
   loop_.finish(stopping);
+}
+
+// What others change, as the test says it.
+class FakeFeed : public store::AccessFeed {
+ public:
+  void start(Heard heard) override { heard_ = std::move(heard); }
+  void stop() override { heard_ = nullptr; }
+  void tell(AccountId account) {
+    ASSERT_TRUE(heard_) << "nobody listens";
+    heard_(account);
+  }
+
+ private:
+  Heard heard_;
+};
+
+TEST_F(ServiceTest, WhatIsDisabledElsewhereIsRefusedThoughNoTimePasses) {
+  const FakeClock still;
+  FakeFeed feed;
+  Metrics metrics;
+  const auto other = make_service(metrics, &still, &feed);
+  const std::uint16_t port = other->http_port();
+  EXPECT_EQ(call_at(port, "GET", "/v1/account").status, 200);
+  store::TokenChange disabled;
+  disabled.disabled_at = clock_.now();
+  const std::int64_t token = stores_.catalog.list_tokens(account_.id)->front().id;
+  ASSERT_TRUE(stores_.accounts.update_token(token, disabled, {}).ok());
+  EXPECT_EQ(call_at(port, "GET", "/v1/account").status, 200) << "it is remembered";
+  feed.tell(account_.id);
+  EXPECT_EQ(call_at(port, "GET", "/v1/account").status, 401);
+  loop_.run(stopped(other.get()));
 }
 
 TEST_F(ServiceTest, AfterARestartEverythingIsStillThere) {

@@ -12,25 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/concat.h"
 #include "common/base/status.h"
 
 namespace mimeo::control {
-
-inline void append_piece(std::string& out, std::string_view piece) { out.append(piece); }
-inline void append_piece(std::string& out, char piece) { out.push_back(piece); }
-template <std::integral T>
-requires(!std::same_as<T, char> && !std::same_as<T, bool>) void append_piece(std::string& out,
-                                                                             T number) {
-  out.append(std::to_string(number));
-}
-
-// Texts, characters and integers one after the other.
-template <class... Piece>
-[[nodiscard]] std::string concat(const Piece&... piece) {
-  std::string out;
-  (append_piece(out, piece), ...);
-  return out;
-}
 
 [[nodiscard]] constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';

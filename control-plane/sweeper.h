@@ -8,7 +8,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
-#include <span>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "common/async/blocking_pool.h"
@@ -18,6 +19,7 @@
 #include "common/store/files.h"
 #include "common/store/predictions.h"
 #include "common/store/retention.h"
+#include "common/telemetry/metrics.h"
 
 namespace mimeo::control {
 
@@ -29,9 +31,7 @@ struct SweeperParts {
   blobs::BlobStore& blobs;
   BlockingPool& pool;
   const Clock& clock;
-  // Others that keep data of predictions: called on a pool thread with ids that are due, before
-  // their rows go. May be called again with the same ids.
-  std::vector<std::function<Status(std::span<const PredictionId>)>> removers;
+  Metrics& metrics;
   // On the HTTP thread: what this process still has of it in memory must go.
   std::function<void(PredictionId)> on_removed;
 };
@@ -43,22 +43,38 @@ class Sweeper {
 
   // Every few seconds; runs until cancelled.
   boost::asio::awaitable<void> run();
-  // Once: all that is due now. The first error ends it; the next time goes on.
+  // Once: all that is due now. Its steps do not wait for each other's success; the first error.
   boost::asio::awaitable<Status> sweep();
   // What crashes left in the blob store, and outputs from before FilesStore knew them. Reads the
   // whole list of blobs: once a day.
   boost::asio::awaitable<Status> sweep_leftovers();
 
  private:
+  using Step = Status (Sweeper::*)();
+  struct NamedStep {
+    const char* name;  // A metric label.
+    Step step;
+  };
+
   boost::asio::awaitable<Status> remove_data();
+  boost::asio::awaitable<Status> run_steps(std::vector<NamedStep> steps);
+  void count_failure(const char* step);
   // These block.
-  Result<std::vector<PredictionId>> remove_some_data();
+  struct SomeRemoved {
+    std::vector<PredictionId> ids;
+    bool was_all = false;
+  };
+  Result<SomeRemoved> remove_some_data();
   Status remove_expired_files();
   Status remove_dead_blobs();
+  Status remove_unfinished();
   Status remove_unknown_blobs();
   Status remove_old_outputs();
 
   const SweeperParts parts_;
+  // Dead blobs that could not be removed, and until when they are left alone. Of the pool's one
+  // sweep at a time.
+  std::map<std::string, SteadyTime> put_off_;
 };
 
 }  // namespace mimeo::control

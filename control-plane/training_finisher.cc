@@ -1,5 +1,6 @@
 #include "control-plane/training_finisher.h"
 
+#include "common/base/clock.h"
 #include "common/telemetry/log.h"
 
 namespace mimeo::control {
@@ -11,9 +12,27 @@ using store::FinishOutcome;
 
 // Only what another try cannot change ends a training.
 Status as_retried(const Status& status) {
-  const bool may_pass = absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
-                        absl::IsDeadlineExceeded(status);
-  return may_pass ? absl::UnavailableError(status.message()) : status;
+  const bool is_final = status.ok() || absl::IsInvalidArgument(status) ||
+                        absl::IsFailedPrecondition(status) || absl::IsCancelled(status);
+  return is_final ? status : absl::UnavailableError(status.message());
+}
+
+// A result that is committed already is offered as it was committed: what this process shows of it
+// must not become what the trainer returned. One that ended otherwise stays as it is: superseded.
+Finish as_committed(Finish finish, const store::PredictionView& view) {
+  if (view.status != finish.status) return finish;
+  finish.error = view.error;
+  finish.output = view.output;
+  finish.logs = view.logs;
+  finish.metrics = view.metrics;
+  finish.started_at = view.started_at;
+  finish.completed_at = view.completed_at.value_or(finish.completed_at);
+  return finish;
+}
+
+bool may_be_repeated(const Status& status) {
+  return absl::IsUnavailable(status) || absl::IsAborted(status) ||
+         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
 }  // namespace
@@ -80,19 +99,12 @@ asio::awaitable<Result<FinishOutcome>> TrainingFinisher::settle(std::shared_ptr<
     };
     Result<FinishOutcome> outcome =
         co_await committer_.finish_with(std::move(finish), std::move(write));
-    if (outcome.ok()) {
-      made_.Increment();
-      if (on_version_) on_version_(work->view.destination);
-      log::info("a training became a version training={} version={}:{}", id.str(),
-                work->view.destination, work->made.version.id.hex());
-      co_return outcome;
-    }
-    const bool may_be_repeated =
-        absl::IsUnavailable(outcome.status()) || absl::IsCancelled(outcome.status());
-    if (may_be_repeated) co_return outcome;
+    if (outcome.ok()) note_version(*work, *outcome);
+    if (outcome.ok() || may_be_repeated(outcome.status())) co_return outcome;
     status = outcome.status();
   }
   Finish finish = work->finish;
+  if (is_over && work->view.is_training) finish = as_committed(std::move(finish), work->view);
   if (!status.ok()) {
     failed_.Increment();
     log::warn("no version of training={}: {}", id.str(), status.ToString());
@@ -104,27 +116,33 @@ asio::awaitable<Result<FinishOutcome>> TrainingFinisher::settle(std::shared_ptr<
   co_return outcome;
 }
 
+void TrainingFinisher::note_version(const Work& work, FinishOutcome outcome) {
+  const bool is_there =
+      outcome == FinishOutcome::kCommitted || outcome == FinishOutcome::kAlreadySame;
+  if (!is_there) return;  // Canceled meanwhile: nobody refers to the image.
+  made_.Increment();
+  if (on_version_) on_version_(work.view.destination);
+  log::info("a training became a version training={} version={}:{}", work.finish.id.str(),
+            work.view.destination, work.made.version.id.hex());
+}
+
 asio::awaitable<Status> TrainingFinisher::make_version(std::shared_ptr<Work> work) {
   const std::function<asio::awaitable<Status>()> operation = [this, work] {
     return make_once(work);
   };
-  const Status status = co_await retry(options_.retry, &random_, operation);
+  const std::function<std::chrono::milliseconds()> waited = [work] { return work->waited; };
+  const Status status = co_await retry(options_.retry, &random_, operation, waited);
   co_return status;
 }
 
 asio::awaitable<Status> TrainingFinisher::make_once(std::shared_ptr<Work> work) {
+  const SystemClock clock;
   // Shared with the pool: its work runs to its end also when this coroutine is cancelled.
-  auto make = [this, work]() -> Status {
-    auto view = predictions_.get(work->finish.id, /*account=*/0);
-    if (absl::IsNotFound(view.status())) return absl::OkStatus();  // The committer says so.
-    MIMEO_RETURN_IF_ERROR(view.status());
-    work->view = std::move(*view);
-    if (!work->view.is_training || is_terminal(work->view.status)) return absl::OkStatus();
-    if (!make_) return absl::FailedPreconditionError("this installation has no image registry");
-    auto made = make_(work->view, work->finish.attempt.value_or(0), work->finish.output);
-    if (!made.ok()) return as_retried(made.status());
-    work->made = std::move(*made);
-    return absl::OkStatus();
+  auto make = [this, work, asked_at = clock.steady()]() -> Status {
+    const SystemClock clock_there;
+    work->waited +=
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock_there.steady() - asked_at);
+    return as_retried(make_now(*work));
   };
   Status status = co_await pool_.run(std::move(make));
   if (absl::IsUnavailable(status)) {
@@ -132,6 +150,19 @@ asio::awaitable<Status> TrainingFinisher::make_once(std::shared_ptr<Work> work) 
               status.ToString());
   }
   co_return status;
+}
+
+Status TrainingFinisher::make_now(Work& work) const {
+  auto view = predictions_.get(work.finish.id, /*account=*/0);
+  if (absl::IsNotFound(view.status())) return absl::OkStatus();  // The committer says so.
+  MIMEO_RETURN_IF_ERROR(view.status());
+  work.view = std::move(*view);
+  if (!work.view.is_training || is_terminal(work.view.status)) return absl::OkStatus();
+  if (!make_) return absl::FailedPreconditionError("this installation has no image registry");
+  auto made = make_(work.view, work.finish.attempt.value_or(0), work.finish.output);
+  MIMEO_RETURN_IF_ERROR(made.status());
+  work.made = std::move(*made);
+  return absl::OkStatus();
 }
 
 asio::awaitable<void> TrainingFinisher::report_progress() {

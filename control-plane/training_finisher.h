@@ -32,17 +32,19 @@
 namespace mimeo::control {
 
 struct TrainingFinisherOptions {
-  // While the registry or the store does not answer. Then the training fails.
+  // While the registry or the store does not answer, or answers strangely; without the time spent
+  // waiting for a thread. Several attempts at copying the largest weights fit. Then the training
+  // fails.
   RetryPolicyOptions retry{std::chrono::milliseconds{500}, std::chrono::milliseconds{30'000},
-                           std::chrono::milliseconds{60 * 60 * 1000}};
+                           std::chrono::milliseconds{6 * 60 * 60 * 1000}};
   std::chrono::milliseconds report_every{3'000};  // Well below what workers wait for an answer.
 };
 
 // On the HTTP thread only.
 class TrainingFinisher {
  public:
-  // Blocking, on a thread of `pool`. kUnavailable is tried again; any other error fails the
-  // training with its text.
+  // Blocking, on a thread of `pool`. kInvalidArgument and kFailedPrecondition fail the training
+  // with their text; any other error is tried again.
   using MakeVersion = std::function<Result<TrainedVersion>(
       const store::PredictionView& training, std::uint32_t attempt, const std::string& output)>;
   using Done = ResultCommitter::Done;
@@ -76,6 +78,7 @@ class TrainingFinisher {
     store::Finish finish;
     store::PredictionView view;
     TrainedVersion made;
+    std::chrono::milliseconds waited{0};  // For a thread, in all attempts.
     std::vector<Waiting> waiting;
   };
 
@@ -83,6 +86,8 @@ class TrainingFinisher {
   boost::asio::awaitable<Result<store::FinishOutcome>> settle(std::shared_ptr<Work> work);
   boost::asio::awaitable<Status> make_version(std::shared_ptr<Work> work);
   boost::asio::awaitable<Status> make_once(std::shared_ptr<Work> work);
+  Status make_now(Work& work) const;  // On a thread of the pool.
+  void note_version(const Work& work, store::FinishOutcome outcome);
   boost::asio::awaitable<void> report_progress();
 
   BlockingPool& pool_;

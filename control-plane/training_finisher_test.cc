@@ -97,6 +97,20 @@ TEST_F(TrainingFinisherTest, AResultOfferedAgainLaterIsTheSame) {
   EXPECT_EQ(calls_, 1) << "the version was made once";
 }
 
+TEST_F(TrainingFinisherTest, AnotherProcessThatIsOfferedItAgainShowsWhatWasCommitted) {
+  const PredictionId id = create_training().id;  // Known to this process from here on.
+  auto other = make_plane();
+  store::Finish committed = finish_of(id, R"({"version":"acme/trained:ddd"})");
+  ASSERT_EQ(loop_.run(other->committer.finish(committed)).value(), FinishOutcome::kCommitted);
+  EXPECT_EQ(offer_and_wait(id), FinishOutcome::kAlreadySame);
+  EXPECT_EQ(calls_, 0);
+  const auto shown = loop_.run(plane_->intake->view(id, account_.id));
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_EQ(shown->output, committed.output) << "not what the trainer returned";
+  other->tasks.cancel();
+  loop_.drive([&] { return other->tasks.size() == 0; });
+}
+
 TEST_F(TrainingFinisherTest, AResultOfferedAgainMeanwhileJoinsTheFirst) {
   const PredictionId id = create_training().id;
   offer(finish_of(id, "\"w\""));
@@ -131,6 +145,28 @@ TEST_F(TrainingFinisherTest, ARegistryThatIsAwayIsTriedAgain) {
   EXPECT_EQ(stored(id).status, PredictionStatus::kSucceeded);
 }
 
+TEST_F(TrainingFinisherTest, OnlyWhatAnotherTryCannotChangeIsFinal) {
+  const auto make = make_;
+  make_ = [this, make](const store::PredictionView& view, std::uint32_t attempt,
+                       const std::string& output) -> Result<TrainedVersion> {
+    switch (++calls_) {
+      case 1:
+        return absl::NotFoundError("the registry answered 404: blob upload unknown");
+      case 2:
+        return absl::InternalError("the registry answered 400");
+      case 3:
+        return absl::DataLossError("the disk failed");
+      case 4:
+        return absl::ResourceExhaustedError("the disk is full");
+      default:
+        return make(view, attempt, output);
+    }
+  };
+  const PredictionId id = create_training().id;
+  EXPECT_EQ(offer_and_wait(id), FinishOutcome::kCommitted);
+  EXPECT_EQ(stored(id).status, PredictionStatus::kSucceeded);
+}
+
 TEST_F(TrainingFinisherTest, ACancelWhileTheVersionIsMadeLeavesNone) {
   const PredictionId id = create_training().id;
   const auto make = make_;
@@ -143,9 +179,15 @@ TEST_F(TrainingFinisherTest, ACancelWhileTheVersionIsMadeLeavesNone) {
     EXPECT_EQ(store_.finish(std::span(&canceled, 1))->front(), FinishOutcome::kCommitted);
     return make(view, attempt, output);
   };
+  bool was_told = false;
+  finisher_->on_version([&](const std::string&) { was_told = true; });
   EXPECT_EQ(offer_and_wait(id), FinishOutcome::kSuperseded);
   EXPECT_EQ(stored(id).status, PredictionStatus::kCanceled);
   EXPECT_FALSE(has_version());
+  EXPECT_FALSE(was_told);
+  EXPECT_NE(plane_->metrics.serialize().find(
+                "mimeo_control_plane_trained_versions_total{outcome=\"made\"} 0"),
+            std::string::npos);
 }
 
 TEST_F(TrainingFinisherTest, ACanceledTrainingMakesNoVersion) {

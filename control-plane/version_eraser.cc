@@ -51,14 +51,13 @@ Result<bool> VersionEraser::step() {
   return true;
 }
 
-// Rows last: what was interrupted is found again.
+// Before the predictions: they are kept while they are examples.
 Status VersionEraser::erase_examples(VersionId version) {
   while (true) {
-    MIMEO_ASSIGN_OR_RETURN(const std::vector<store::Example> examples,
+    MIMEO_ASSIGN_OR_RETURN(const std::vector<store::ExampleKey> examples,
                            parts_.discovery.list_examples_of_version(version, kExamples));
-    for (const store::Example& example : examples) {
-      MIMEO_RETURN_IF_ERROR(parts_.retention.release_prediction(example.prediction.id));
-      const Status removed = parts_.discovery.remove_example(example.model, example.prediction.id);
+    for (const store::ExampleKey& example : examples) {
+      const Status removed = parts_.discovery.remove_example(example.model, example.prediction);
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
     if (examples.size() < kExamples) return absl::OkStatus();

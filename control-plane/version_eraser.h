@@ -12,7 +12,6 @@
 #include "common/base/status.h"
 #include "common/store/discovery.h"
 #include "common/store/files.h"
-#include "common/store/retention.h"
 #include "common/store/version_deletion.h"
 #include "common/store/webhook_log.h"
 
@@ -22,7 +21,6 @@ namespace mimeo::control {
 struct VersionEraserParts {
   store::VersionDeletionStore& deletions;
   store::DiscoveryStore& discovery;
-  store::RetentionStore& retention;
   store::FilesStore& files;
   store::WebhookLogStore& webhook_log;
   BlockingPool& pool;

@@ -36,8 +36,7 @@ class VersionEraserTest : public CoreTest {
   store::MemoryRetention retention_{store_, files_};
   store::MemoryDiscovery discovery_{store_};
   BlockingPool pool_{1};
-  VersionEraser eraser_{
-      VersionEraserParts{discovery_, discovery_, retention_, files_, store_, pool_}};
+  VersionEraser eraser_{VersionEraserParts{discovery_, discovery_, files_, store_, pool_}};
 };
 
 TEST_F(VersionEraserTest, HasNothingToDoWhenNothingIsDeleted) {
@@ -66,6 +65,20 @@ TEST_F(VersionEraserTest, RemovesPredictionsExamplesAndFiles) {
   EXPECT_FALSE(has_output(shown));
   EXPECT_TRUE(discovery_.list_examples(model_.id, std::nullopt, 10)->empty());
   EXPECT_FALSE(*eraser_.step()) << "done";
+}
+
+TEST_F(VersionEraserTest, RemovesTheExamplesOfAModelThatWasDeletedMeanwhile) {
+  const PredictionId shown = succeeded();
+  store::Example example;
+  example.model = model_.id;
+  example.prediction = stored(shown);
+  ASSERT_TRUE(discovery_.add_example(example).ok());
+  ASSERT_TRUE(discovery_.begin_version_deletion(version_.id, clock_.now()).ok());
+  ASSERT_TRUE(store_.delete_model(model_.id).ok());
+  ASSERT_TRUE(eraser_.step().ok());
+  EXPECT_FALSE(is_there(shown));
+  EXPECT_FALSE(store_.is_kept(shown));
+  EXPECT_TRUE(discovery_.list_examples_of_version(version_.id, 10)->empty());
 }
 
 TEST_F(VersionEraserTest, ComesBackForPredictionsThatHaveNotEnded) {

@@ -15,17 +15,30 @@ constexpr std::chrono::seconds kSecretAge{10};
 constexpr std::size_t kRememberedSecrets = 10'000;
 constexpr Bytes kMaxResponse = 4_KiB;
 constexpr std::size_t kLoggedFields = 50;
-constexpr std::size_t kLoggedValue = 500;  // Bytes of one field.
+constexpr std::size_t kLoggedField = 500;     // Bytes of a name, and of a value.
+constexpr std::size_t kLoggedHeaders = 8192;  // Bytes of all of them.
 
+// The first fields, within bounds. Of those with one name the values are joined.
 std::string headers_json(const http::Headers& headers) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  std::size_t fields = 0;
+  std::size_t bytes = 0;
   for (const auto& [name, value] : headers.fields()) {
-    if (object.size() >= kLoggedFields) break;
-    const std::string shown = value.substr(0, kLoggedValue);
-    const std::string key = name.substr(0, kLoggedValue);
-    object[key] = object.contains(key) ? object[key].get<std::string>() + ", " + shown : shown;
+    const std::string key = name.substr(0, kLoggedField);
+    const std::string shown = value.substr(0, kLoggedField);
+    bytes += key.size() + shown.size();
+    if (++fields > kLoggedFields || bytes > kLoggedHeaders) break;
+    const auto [at, is_new] = object.emplace(key, shown);
+    if (!is_new) at->get_ref<std::string&>().append(", ").append(shown);
   }
   return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+const char* meaning_of(const Status& failure) {
+  if (absl::IsUnavailable(failure) || absl::IsDeadlineExceeded(failure)) return "no answer: ";
+  if (absl::IsResourceExhausted(failure)) return "no answer that can be read: ";
+  if (absl::IsCancelled(failure)) return "sent, but the answer was not waited for: ";
+  return "not sent: ";
 }
 
 // What the answer, or the lack of one, means.
@@ -34,9 +47,10 @@ void judge(const Result<http::Response>& response, WebhookReceipt& receipt) {
     receipt.status = response.status();
     const bool is_down =
         absl::IsUnavailable(receipt.status) || absl::IsDeadlineExceeded(receipt.status);
-    receipt.health = is_down ? HostHealth::kDown : HostHealth::kUnknown;
-    const char* what = is_down ? "no answer: " : "not sent: ";
-    receipt.attempt.error = concat(what, std::string(receipt.status.message()));
+    if (is_down) receipt.health = HostHealth::kDown;
+    if (absl::IsResourceExhausted(receipt.status)) receipt.health = HostHealth::kUp;
+    receipt.attempt.error =
+        concat(meaning_of(receipt.status), std::string(receipt.status.message()));
     return;
   }
   const int code = response->status;
@@ -54,6 +68,48 @@ void judge(const Result<http::Response>& response, WebhookReceipt& receipt) {
 
 }  // namespace
 
+// One request, on a thread of the pool: bodies may be large, answers are what others like. Owns
+// what it uses, as whoever waits for it may be gone.
+struct WebhookCourier::Errand {
+  decltype(CourierParts::send) send;
+  const Clock& clock;
+  std::vector<std::string> secrets;
+  Webhook webhook;
+  std::stop_token stop;
+
+  WebhookReceipt operator()() {
+    WebhookReceipt receipt;
+    // Signed when it leaves: receivers refuse old timestamps.
+    receipt.attempt.at = clock.now();
+    Result<std::string> signature =
+        sign_webhook(secrets, webhook.id, receipt.attempt.at, webhook.body);
+    if (!signature.ok()) {
+      receipt.status = signature.status();
+      receipt.attempt.error = concat("not sent: ", std::string(signature.status().message()));
+      return receipt;
+    }
+    http::OutboundRequest request;
+    request.method = "POST";
+    request.url = std::move(webhook.url);
+    request.headers = webhook_headers(webhook.id, receipt.attempt.at);
+    receipt.attempt.request_headers = headers_json(request.headers);
+    receipt.attempt.request_body = webhook.body.substr(0, webhook.logged_bytes);
+    receipt.attempt.request_bytes = static_cast<std::int64_t>(webhook.body.size());
+    request.headers.add("webhook-signature", *std::move(signature));
+    request.body = std::move(webhook.body);
+    request.timeout = webhook.timeout;
+    request.max_response = kMaxResponse;
+    request.oversize = http::Oversize::kIsCutOff;
+    request.stop = std::move(stop);
+    const SteadyTime begin = clock.steady();
+    const Result<http::Response> response = send(request);
+    receipt.attempt.took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock.steady() - begin);
+    judge(response, receipt);
+    return receipt;
+  }
+};
+
 WebhookCourier::WebhookCourier(CourierParts parts)
     : parts_(std::move(parts)),
       delivered_(parts_.metrics.counter("mimeo_control_plane_webhooks_total",
@@ -65,42 +121,21 @@ WebhookCourier::WebhookCourier(CourierParts parts)
                                         "One webhook request.")) {}
 
 asio::awaitable<WebhookReceipt> WebhookCourier::deliver(Webhook webhook) {
-  WebhookReceipt receipt;
-  receipt.attempt.at = parts_.clock.now();
-  const Result<std::vector<std::string>> secrets = co_await secrets_of(webhook.account);
+  Result<std::vector<std::string>> secrets = co_await secrets_of(webhook.account);
   if (!secrets.ok()) {
+    WebhookReceipt receipt;
     receipt.status = secrets.status();
+    receipt.attempt.at = parts_.clock.now();
     receipt.attempt.error = "not sent: the account's secret cannot be read";
     co_return receipt;
   }
-  // Signed when it leaves: receivers refuse old timestamps.
-  const WallTime now = parts_.clock.now();
-  Result<std::string> signature = sign_webhook(*secrets, webhook.id, now, webhook.body);
-  if (!signature.ok()) {
-    receipt.status = signature.status();
-    receipt.attempt.error = concat("not sent: ", std::string(signature.status().message()));
-    co_return receipt;
+  Errand errand{parts_.send, parts_.clock, *std::move(secrets), std::move(webhook),
+                stop_.get_token()};
+  WebhookReceipt receipt = co_await parts_.send_pool.run(std::move(errand));
+  if (receipt.attempt.request_bytes > 0) {
+    seconds_.Observe(std::chrono::duration<double>(receipt.attempt.took).count());
+    (receipt.status.ok() ? delivered_ : failed_).Increment();
   }
-  http::OutboundRequest request;
-  request.method = "POST";
-  request.url = std::move(webhook.url);
-  request.headers = webhook_headers(webhook.id, now);
-  receipt.attempt.request_headers = headers_json(request.headers);
-  receipt.attempt.request_body = webhook.body.substr(0, webhook.logged_bytes);
-  receipt.attempt.request_bytes = static_cast<std::int64_t>(webhook.body.size());
-  request.headers.add("webhook-signature", *std::move(signature));
-  request.body = std::move(webhook.body);
-  request.timeout = webhook.timeout;
-  request.max_response = kMaxResponse;
-  request.oversize = http::Oversize::kIsCutOff;
-  const SteadyTime begin = parts_.clock.steady();
-  auto work = [this, request = std::move(request)] { return parts_.send(request); };
-  const Result<http::Response> response = co_await parts_.send_pool.run(std::move(work));
-  const auto took = parts_.clock.steady() - begin;
-  receipt.attempt.took = std::chrono::duration_cast<std::chrono::milliseconds>(took);
-  seconds_.Observe(std::chrono::duration<double>(took).count());
-  judge(response, receipt);
-  (receipt.status.ok() ? delivered_ : failed_).Increment();
   co_return receipt;
 }
 

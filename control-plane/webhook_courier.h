@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,7 +45,7 @@ struct Webhook {
 
 struct WebhookReceipt {
   // OK: the receiver answered 2xx. kInvalidArgument, kNotFound, kPermissionDenied: trying again is
-  // of no use. kUnavailable otherwise.
+  // of no use. kCancelled: stop() came first. kUnavailable and others otherwise.
   Status status;
   HostHealth health = HostHealth::kUnknown;
   store::WebhookAttempt attempt;
@@ -58,10 +59,14 @@ class WebhookCourier {
   // Suspends for at most the webhook's timeout and a read of the account's secrets, which are
   // remembered for a few seconds.
   boost::asio::awaitable<WebhookReceipt> deliver(Webhook webhook);
+  // Ends what is under way within about a second, with kCancelled; nothing is sent any more.
+  void stop() { stop_.request_stop(); }
   // Its secret was replaced just now.
   void forget_secrets(AccountId account) { secrets_.erase(account); }
 
  private:
+  struct Errand;
+
   boost::asio::awaitable<Result<std::vector<std::string>>> secrets_of(AccountId account);
 
   const CourierParts parts_;
@@ -69,6 +74,7 @@ class WebhookCourier {
   prometheus::Counter& failed_;
   prometheus::Histogram& seconds_;
   std::map<AccountId, std::pair<std::vector<std::string>, SteadyTime>> secrets_;
+  std::stop_source stop_;
 };
 
 }  // namespace mimeo::control

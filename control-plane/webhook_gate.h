@@ -1,6 +1,6 @@
 // How many webhooks are under way, in all, to one receiver and for one account; and which receivers
 // are left alone for a while because they do not answer. So a receiver that is slow or down delays
-// nobody else's webhooks.
+// nobody else's webhooks, nor does an account with many of those.
 
 #pragma once
 
@@ -11,10 +11,10 @@
 #include <cstddef>
 #include <list>
 #include <map>
-#include <memory>
 #include <string>
 #include <utility>
 
+#include "common/async/signal_event.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 
@@ -24,8 +24,10 @@ struct WebhookGateLimits {
   std::size_t in_flight = 32;
   std::size_t in_flight_per_host = 8;  // One slow receiver must not take all.
   std::size_t in_flight_per_account = 16;
+  std::size_t reserved = 8;  // Of in_flight, for accounts that have none under way.
   std::size_t waiting = 4096;
   std::size_t waiting_per_host = 512;
+  std::size_t waiting_per_account = 512;
   int failures_to_open = 5;  // In a row; then the host is left alone.
   std::chrono::milliseconds open_for{5000};
 };
@@ -57,8 +59,8 @@ class WebhookGate {
   WebhookGate(boost::asio::any_io_executor executor, const Clock& clock,
               WebhookGateLimits limits = {});
 
-  // Suspends until there is a place, at most for `limit`. Who waits longest goes first, of those
-  // that may go.
+  // Suspends until there is a place, at most for `limit`. Of those that may go, the account with
+  // the fewest under way goes first, then the host, then who waits longest.
   boost::asio::awaitable<Admission> enter(std::string host, AccountId account,
                                           std::chrono::milliseconds limit,
                                           Patience patience = Patience::kNormal);
@@ -81,6 +83,9 @@ class WebhookGate {
   };
   // Nobody enters any more, and who waits is told kFull.
   void close();
+  [[nodiscard]] bool is_closed() const { return is_closed_; }
+  // Suspends until nobody is in or waits; false after `limit`. Behind close().
+  boost::asio::awaitable<bool> wait_empty(std::chrono::milliseconds limit);
 
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
   [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
@@ -93,32 +98,44 @@ class WebhookGate {
     SteadyTime closed_until;
     bool is_probed = false;  // One request finds out whether it is up again.
   };
+  struct Account {
+    std::size_t in_flight = 0;
+    std::size_t waiting = 0;
+  };
+  // Host and account stay where they are while somebody waits for them.
   struct Waiter {
-    Waiter(const boost::asio::any_io_executor& executor, std::string host_in, AccountId account_in)
-        : host(std::move(host_in)), account(account_in), timer(executor) {}
-    std::string host;
-    AccountId account = 0;
+    Waiter(const boost::asio::any_io_executor& executor, Host& host_in, Account& account_in,
+           Patience patience_in)
+        : host(host_in), account(account_in), patience(patience_in), timer(executor) {}
+    Host& host;
+    Account& account;
+    const Patience patience;
     boost::asio::steady_timer timer;  // Cancelled when `admission` is there.
     bool is_told = false;
     Admission admission;
   };
   class Registration;
 
-  [[nodiscard]] bool has_place(const Host& host, AccountId account) const;
+  [[nodiscard]] bool has_place(const Host& host, const Account& account) const;
   [[nodiscard]] bool is_open(const Host& host) const;
+  [[nodiscard]] bool is_left_alone(const Host& host, Patience patience) const;
   [[nodiscard]] Admission left_alone(const Host& host) const;
-  Admission admit(Host& host, AccountId account);
+  Admission admit(Host& host, Account& account);
+  static void tell(Waiter& waiter, Admission admission);
+  [[nodiscard]] Waiter* next() const;
   void wake();
-  void forget_idle_hosts();
+  void forget_idle();
+  void note_empty();
 
   const boost::asio::any_io_executor executor_;
   const Clock& clock_;
   const WebhookGateLimits limits_;
   std::map<std::string, Host> hosts_;
-  std::map<AccountId, std::size_t> accounts_;  // In flight.
-  std::list<Waiter*> waiters_;                 // Owned by the waiting coroutines.
+  std::map<AccountId, Account> accounts_;
+  std::list<Waiter*> waiters_;  // Owned by the waiting coroutines.
   std::size_t in_flight_ = 0;
   bool is_closed_ = false;
+  SignalEvent empty_;  // Set when is_closed_ and nobody is in or waits.
 };
 
 }  // namespace mimeo::control

@@ -20,6 +20,7 @@ class WebhookGateTest : public testing::Test {
     limits_.in_flight = 3;
     limits_.in_flight_per_host = 2;
     limits_.in_flight_per_account = 2;
+    limits_.reserved = 0;
     limits_.failures_to_open = 2;
     limits_.open_for = 5s;
   }
@@ -96,6 +97,71 @@ TEST_F(WebhookGateTest, TheLineIsBounded) {
   EXPECT_EQ(enter("b", 1).entry, Entry::kFull) << "closed";
 }
 
+TEST_F(WebhookGateTest, TheLineOfAnAccountIsBounded) {
+  limits_.waiting_per_account = 1;
+  EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("b", 1).entry, Entry::kGo);
+  auto waiting = begin("c", 1);
+  EXPECT_FALSE(is_ready(waiting));
+  auto refused = begin("d", 1);
+  ASSERT_TRUE(is_ready(refused));
+  EXPECT_EQ(refused.get().entry, Entry::kFull);
+  gate().leave("a", 1, HostHealth::kUp);
+  EXPECT_EQ(loop_.finish(waiting).entry, Entry::kGo);
+}
+
+TEST_F(WebhookGateTest, SomePlacesAreKeptForAccountsThatHaveNone) {
+  limits_.reserved = 1;
+  EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("b", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("c", 1).entry, Entry::kFull);
+  EXPECT_EQ(enter("d", 2).entry, Entry::kGo);
+  EXPECT_EQ(enter("e", 2).entry, Entry::kFull) << "it has one";
+}
+
+// Two accounts with slow receivers and long lines, and one that comes last.
+TEST_F(WebhookGateTest, AFreedPlaceGoesToTheAccountWithTheFewest) {
+  limits_.in_flight = 4;
+  for (const char* host : {"a", "b"}) EXPECT_EQ(enter(host, 1).entry, Entry::kGo);
+  for (const char* host : {"c", "d"}) EXPECT_EQ(enter(host, 2).entry, Entry::kGo);
+  auto first = begin("e", 1);
+  auto second = begin("f", 2);
+  auto third = begin("g", 3);
+  EXPECT_FALSE(is_ready(third));
+  gate().leave("a", 1, HostHealth::kUp);
+  EXPECT_TRUE(is_ready(third));
+  EXPECT_FALSE(is_ready(first));
+  EXPECT_FALSE(is_ready(second));
+  gate().leave("b", 1, HostHealth::kUp);
+  EXPECT_TRUE(is_ready(first));
+  EXPECT_FALSE(is_ready(second));
+  gate().close();
+  EXPECT_EQ(loop_.finish(second).entry, Entry::kFull);
+}
+
+TEST_F(WebhookGateTest, AFreedPlaceGoesToTheHostWithTheFewest) {
+  limits_.in_flight_per_account = 3;
+  EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("b", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("c", 1).entry, Entry::kGo);
+  auto same = begin("a", 1);
+  auto other = begin("d", 1);
+  EXPECT_FALSE(is_ready(other));
+  gate().leave("b", 1, HostHealth::kUp);
+  EXPECT_TRUE(is_ready(other));
+  EXPECT_FALSE(is_ready(same));
+  gate().close();
+  EXPECT_EQ(loop_.finish(same).entry, Entry::kFull);
+}
+
+TEST_F(WebhookGateTest, BehindClosingOneCanWaitUntilAllAreOut) {
+  EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
+  gate().close();
+  EXPECT_FALSE(loop_.run(gate().wait_empty(0ms)));
+  gate().leave("a", 1, HostHealth::kUp);
+  EXPECT_TRUE(loop_.run(gate().wait_empty(0ms)));
+}
+
 TEST_F(WebhookGateTest, AHostThatDoesNotAnswerIsLeftAloneForAWhile) {
   fail("a", 2);
   const Admission admission = enter("a");
@@ -135,6 +201,16 @@ TEST_F(WebhookGateTest, WhoWaitsForAHostThatGoesDownIsToldSo) {
   EXPECT_FALSE(is_ready(waiting));
   gate().leave("a", 1, HostHealth::kDown);
   EXPECT_EQ(loop_.finish(waiting).entry, Entry::kLeftAlone);
+}
+
+TEST_F(WebhookGateTest, WhoAsksAnywayDoesSoFromTheLineToo) {
+  limits_.failures_to_open = 1;
+  EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
+  EXPECT_EQ(enter("a", 2).entry, Entry::kGo);
+  auto waiting = loop_.start(gate().enter("a", 3, 1h, Patience::kAskAnyway));
+  EXPECT_FALSE(is_ready(waiting));
+  gate().leave("a", 1, HostHealth::kDown);
+  EXPECT_EQ(loop_.finish(waiting).entry, Entry::kGo);
 }
 
 }  // namespace

@@ -35,6 +35,13 @@ asio::awaitable<Status> WebhookLedger::settle(store::WebhookSettlement item) {
   co_return written.status();
 }
 
+asio::awaitable<Status> WebhookLedger::flush() {
+  // One batch after the other: what says nothing is written after all that says something.
+  store::WebhookSettlement nothing;
+  const Status written = co_await settle(std::move(nothing));
+  co_return written;
+}
+
 void WebhookLedger::note(store::WebhookSettlement item) {
   if (notes_.size() >= kMaxNotes) return;
   notes_.push_back(std::move(item));

@@ -28,6 +28,8 @@ class WebhookLedger {
   boost::asio::awaitable<Status> settle(store::WebhookSettlement item);
   // Written soon, or never: beyond a thousand unwritten ones they are dropped.
   void note(store::WebhookSettlement item);
+  // Suspends until all that came so far is written. Behind it nothing of the ledger is under way.
+  boost::asio::awaitable<Status> flush();
   // Writes notes that nothing else takes along; runs until cancelled.
   boost::asio::awaitable<void> run();
 

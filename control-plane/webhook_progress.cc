@@ -21,6 +21,7 @@ constexpr unsigned kLogsBit = static_cast<unsigned>(WebhookEvent::kLogs);
 constexpr std::size_t kMaxRunning = 100'000;
 constexpr std::size_t kLoggedBytes = 4096;  // Of each body: there may be many of them.
 constexpr milliseconds kWaitForPlace{2000};
+constexpr milliseconds kBeforeRequest{1000};  // Until the account's secrets are read, if they must.
 
 }  // namespace
 
@@ -39,14 +40,7 @@ WebhookProgress::WebhookProgress(asio::any_io_executor executor, ProgressParts p
   parts_.watch.on_end([this](PredictionId id, PredictionStatus) { on_end(id); });
 }
 
-asio::awaitable<Status> WebhookProgress::stop(milliseconds limit) {
-  stopping_.set();
-  const Status finished = co_await tasks_.wait(limit);
-  if (finished.ok()) co_return finished;
-  tasks_.cancel();
-  const Status status = co_await tasks_.wait(limit);
-  co_return status;
-}
+asio::awaitable<Status> WebhookProgress::wait(milliseconds limit) { return tasks_.wait(limit); }
 
 asio::awaitable<void> WebhookProgress::wait_idle(PredictionId id) {
   const auto found = predictions_.find(id);
@@ -149,27 +143,39 @@ asio::awaitable<bool> WebhookProgress::send_some(PredictionId id, std::shared_pt
   co_return goes_on;
 }
 
+// The hold outlasts a request that begins now: until then nobody else sends `completed`.
+bool WebhookProgress::is_held_for_a_request(const Running& at) const {
+  return at.held_until >= parts_.clock.steady() + kBeforeRequest + options_.timeout;
+}
+
 // With a place and the turn.
 asio::awaitable<bool> WebhookProgress::send_newest(PredictionId id, std::shared_ptr<Running> at,
                                                    HostHealth* health) {
   if (at->is_ended) co_return false;  // `completed` tells the rest.
   const unsigned sending = std::exchange(at->pending, 0U) & at->wanted;
-  const Result<PredictionView> view = co_await parts_.intake.view(id, 0);
-  if (!view.ok() || is_terminal(view->status) || at->is_ended) co_return false;
+  Webhook webhook;
+  bool has_output = false;
+  {  // The view goes before the request: it and the body may be large.
+    const Result<PredictionView> view = co_await parts_.intake.view(id, 0);
+    if (!view.ok() || is_terminal(view->status) || at->is_ended) co_return false;
+    has_output = !view->output.empty();
+    webhook.body = parts_.render(*view);
+  }
+  if (!is_held_for_a_request(*at)) {  // The wait and the read took too long.
+    at->pending |= sending;
+    co_return true;
+  }
   at->last_sent = parts_.clock.steady();
   ++at->sent;
-  Webhook webhook;
   webhook.account = at->account;
   webhook.url = at->url;
   webhook.id = make_webhook_id(parts_.clock.now(), parts_.random);
-  webhook.body = parts_.render(*view);
   webhook.timeout = options_.timeout;
   webhook.logged_bytes = kLoggedBytes;
   const std::string webhook_id = webhook.id;
   WebhookReceipt receipt = co_await parts_.courier.deliver(std::move(webhook));
   *health = receipt.health;
-  const bool was_output_delivered = receipt.status.ok() && !view->output.empty();
-  if (was_output_delivered) parts_.committer.output_delivered(id);
+  if (receipt.status.ok() && has_output) parts_.committer.output_delivered(id);
   note(id, *at, sending, webhook_id, std::move(receipt));
   co_return true;
 }
@@ -189,7 +195,8 @@ asio::awaitable<WebhookProgress::Turn> WebhookProgress::take_turn(PredictionId i
                                                                   std::shared_ptr<Running> at) {
   const bool needs_start = (at->wanted & kStartBit) != 0 && !at->start_is_out;
   const SteadyTime begin = parts_.clock.steady();
-  const SteadyTime needed_until = begin + kWaitForPlace + options_.timeout;
+  // With a wait for a place and a read before it; send_newest() looks once more.
+  const SteadyTime needed_until = begin + kWaitForPlace + kBeforeRequest + options_.timeout;
   if (at->held_until > needed_until && !needs_start) co_return Turn::kOurs;
   const Result<store::WebhookHold> hold = co_await holds_.submit(id);
   if (!hold.ok()) {

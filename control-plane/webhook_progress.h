@@ -58,10 +58,12 @@ struct ProgressOptions {
   std::chrono::milliseconds first_after{50};  // The first event.
   std::chrono::milliseconds throttle{500};    // Between two requests of one prediction.
   std::chrono::milliseconds timeout{5000};    // Of one request.
-  std::chrono::milliseconds hold{15'000};     // Longer than a request and a wait for a place.
-  std::chrono::milliseconds ask_again{200};   // While `start` is not out or another one holds.
-  std::size_t logged = 50;                    // Requests per prediction; more are not in the log,
-  std::size_t logged_per_minute = 300;        // nor are more than these of one account.
+  // Longer than a request, a wait for a place and the reads between them; where those take longer,
+  // the hold is taken anew before the request.
+  std::chrono::milliseconds hold{15'000};
+  std::chrono::milliseconds ask_again{200};  // While `start` is not out or another one holds.
+  std::size_t logged = 50;                   // Requests per prediction; more are not in the log,
+  std::size_t logged_per_minute = 300;       // nor are more than these of one account.
 };
 
 // On the HTTP thread only. Begins to listen when it is made.
@@ -74,8 +76,11 @@ class WebhookProgress {
   boost::asio::awaitable<void> wait_idle(PredictionId id);
   // Its last webhook is out.
   void forget(PredictionId id) { predictions_.erase(id); }
-  // No more requests begin; what is under way is waited for, and cancelled after `limit`.
-  boost::asio::awaitable<Status> stop(std::chrono::milliseconds limit);
+  // No more requests begin.
+  void stop() { stopping_.set(); }
+  // Behind stop(): suspends until none is under way; kDeadlineExceeded after `limit`.
+  boost::asio::awaitable<Status> wait(std::chrono::milliseconds limit);
+  void cancel() { tasks_.cancel(); }
 
  private:
   // One running prediction.
@@ -89,7 +94,7 @@ class WebhookProgress {
     bool is_busy = false;   // A task sends for it.
     bool is_ended = false;  // Nothing more of these is wanted.
     bool start_is_out = false;
-    SteadyTime held_until;
+    SteadyTime held_until;  // A request must be over by then.
     std::size_t sent = 0;
     SteadyTime last_sent;
     SignalEvent idle;  // No request is under way.
@@ -104,6 +109,7 @@ class WebhookProgress {
   boost::asio::awaitable<bool> send_some(PredictionId id, std::shared_ptr<Running> running);
   boost::asio::awaitable<bool> send_newest(PredictionId id, std::shared_ptr<Running> running,
                                            HostHealth* health);
+  [[nodiscard]] bool is_held_for_a_request(const Running& running) const;
   boost::asio::awaitable<bool> learn(PredictionId id, std::shared_ptr<Running> running);
   boost::asio::awaitable<Turn> take_turn(PredictionId id, std::shared_ptr<Running> running);
   bool may_note(const Running& running);

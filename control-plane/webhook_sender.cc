@@ -1,6 +1,9 @@
 #include "control-plane/webhook_sender.h"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
+#include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -25,12 +28,13 @@ using store::WebhookEvent;
 using store::WebhookSettlement;
 using Then = WebhookSettlement::Then;
 
-constexpr milliseconds kStopLimit{3000};
+constexpr milliseconds kBreakLimit{5000};    // Until what is broken off is settled.
 constexpr std::size_t kClaims = 256;         // Per read.
-constexpr std::size_t kUnderWay = 4096;      // Claimed and not settled.
 constexpr milliseconds kTestPatience{1000};  // For a place.
 constexpr milliseconds kSoonest{500};        // Deliveries that found no place spread over a while.
 constexpr std::uint64_t kSpreadMs = 8000;
+constexpr std::uint64_t kLongestSpreadMs = 60'000;
+constexpr std::uint64_t kSpreadPerSurplusMs = 4;
 
 // What happened to one claimed delivery: a receipt, or why nothing was sent.
 struct Outcome {
@@ -45,17 +49,43 @@ bool is_hopeless(const Status& status) {
          absl::IsPermissionDenied(status);
 }
 
-// One more while it lives, however its coroutine ends.
+// Nothing of its prediction comes behind it: `completed`, or the last `output` or `logs`.
+bool is_last(const WebhookDelivery& delivery) {
+  return delivery.event != WebhookEvent::kStart && delivery.redelivery_of.empty();
+}
+
+// How many there are of each account.
+using Counts = std::map<AccountId, std::size_t>;
+
+std::size_t count_of(const Counts& counts, AccountId account) {
+  const auto found = counts.find(account);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void count_down(Counts& counts, AccountId account) {
+  const auto found = counts.find(account);
+  if (found != counts.end() && --found->second == 0) counts.erase(found);
+}
+
+// One more of an account while it lives, however its coroutine ends. The counts are shared, as it
+// may outlive the sender by a moment.
 class Count {
  public:
-  explicit Count(std::size_t& number) : number_(number) { ++number_; }
+  Count(std::shared_ptr<Counts> counts, AccountId account)
+      : counts_(std::move(counts)), account_(account) {
+    ++(*counts_)[account_];
+  }
   Count(const Count&) = delete;
   Count& operator=(const Count&) = delete;
-  ~Count() { --number_; }
+  ~Count() { count_down(*counts_, account_); }
 
  private:
-  std::size_t& number_;
+  const std::shared_ptr<Counts> counts_;
+  const AccountId account_;
 };
+
+// Whether a delivery may be tried, or its account has more under way than others can bear.
+enum class Share : std::uint8_t { kWithin, kSurplus };
 
 class Sender final : public WebhookSender {
  public:
@@ -74,10 +104,12 @@ class Sender final : public WebhookSender {
  private:
   asio::awaitable<void> run();
   asio::awaitable<std::size_t> claim();
-  asio::awaitable<void> deliver(WebhookDelivery delivery);
+  asio::awaitable<void> deliver(WebhookDelivery delivery, Share share);
+  asio::awaitable<Status> break_off();
   asio::awaitable<Outcome> try_delivery(const WebhookDelivery* delivery);
   asio::awaitable<Outcome> send(const WebhookDelivery* delivery, HostHealth* health);
   Outcome not_admitted(const WebhookDelivery& delivery, const Admission& admission) const;
+  [[nodiscard]] milliseconds spread(AccountId account) const;
   [[nodiscard]] WebhookSettlement settlement_of(const WebhookDelivery& delivery, Outcome outcome);
   [[nodiscard]] std::optional<milliseconds> next_try(const WebhookDelivery& delivery,
                                                      const Outcome& outcome) const;
@@ -90,7 +122,9 @@ class Sender final : public WebhookSender {
   WebhookLedger ledger_;
   WebhookProgress progress_;
   std::size_t under_way_ = 0;
-  std::size_t tests_ = 0;
+  Counts within_;   // Being tried.
+  Counts surplus_;  // Put off since the account last had room.
+  std::shared_ptr<Counts> tests_ = std::make_shared<Counts>();
   bool is_stopping_ = false;
   SignalEvent look_now_;
   TaskGroup claims_;
@@ -135,20 +169,41 @@ Sender::Sender(asio::any_io_executor executor, WebhookParts parts, WebhookOption
 asio::awaitable<void> Sender::stop() {
   is_stopping_ = true;
   gate_.close();
+  progress_.stop();
   look_now_.set();
-  const Status claimed = co_await claims_.wait(kStopLimit);
+  const Status claimed = co_await claims_.wait(kBreakLimit);
   if (!claimed.ok()) claims_.cancel();
-  const Status stopped = co_await progress_.stop(kStopLimit);
-  if (!stopped.ok()) log::warn("stopping webhooks of predictions: {}", stopped.ToString());
-  const Status finished = co_await tasks_.wait(kStopLimit);
-  if (!finished.ok()) log::debug("webhooks under way are left to others: {}", finished.ToString());
-  tasks_.cancel();
+  const Status stopped = co_await progress_.wait(options_.stop_after);
+  const Status finished = co_await tasks_.wait(options_.stop_after);
+  const bool is_empty = co_await gate_.wait_empty(milliseconds(0));  // Of tests, too.
+  if (!stopped.ok() || !finished.ok() || !is_empty) {
+    const Status broken = co_await break_off();
+    if (!broken.ok()) log::warn("stopping webhooks: {}", broken.ToString());
+  }
   ledger_tasks_.cancel();
-  const Status status = co_await tasks_.wait(kStopLimit);
-  if (!status.ok()) log::warn("stopping webhooks: {}", status.ToString());
+  const Status ledger = co_await ledger_tasks_.wait(kBreakLimit);
+  const Status flushed = co_await ledger_.flush();
+  if (!ledger.ok() || !flushed.ok()) log::debug("logging webhooks: {}", flushed.ToString());
   auto release = [this] { return parts_.outbox.release_holds(parts_.sender); };
   const Status released = co_await parts_.read_pool.run(std::move(release));
   if (!released.ok()) log::debug("releasing holds: {}", released.ToString());
+}
+
+// What does not end by itself. Outcomes are settled all the same: see deliver().
+asio::awaitable<Status> Sender::break_off() {
+  courier_.stop();
+  // A request that cannot be broken off ends with its timeout.
+  const milliseconds limit = std::max(options_.timeout, options_.progress_timeout) + kBreakLimit;
+  const Status stopped = co_await progress_.wait(limit);
+  if (!stopped.ok()) progress_.cancel();
+  const Status finished = co_await tasks_.wait(limit);
+  if (!finished.ok()) tasks_.cancel();
+  const Status ended = co_await tasks_.wait(kBreakLimit);
+  if (!ended.ok()) co_return ended;
+  const Status progressed = co_await progress_.wait(kBreakLimit);
+  if (!progressed.ok()) co_return progressed;
+  const bool is_empty = co_await gate_.wait_empty(limit);
+  co_return is_empty ? absl::OkStatus() : absl::DeadlineExceededError("requests are under way");
 }
 
 asio::awaitable<void> Sender::run() {
@@ -163,29 +218,47 @@ asio::awaitable<void> Sender::run() {
 }
 
 asio::awaitable<std::size_t> Sender::claim() {
-  if (under_way_ + kClaims > kUnderWay) co_return 0;
-  auto read = [this] { return parts_.outbox.claim_due(kClaims, options_.lease, parts_.sender); };
+  const std::size_t limit = std::min(kClaims, options_.under_way - under_way_);
+  if (limit == 0) co_return 0;
+  auto read = [this, limit] {
+    return parts_.outbox.claim_due(limit, options_.lease, parts_.sender);
+  };
   Result<std::vector<WebhookDelivery>> due = co_await parts_.read_pool.run(std::move(read));
   if (!due.ok()) {
     log::debug("reading due webhooks: {}", due.status().ToString());
     co_return 0;
   }
   for (WebhookDelivery& delivery : *due) {
+    const AccountId account = delivery.account;
+    const std::size_t within = count_of(within_, account);
+    const Share share = within < options_.under_way_per_account ? Share::kWithin : Share::kSurplus;
+    if (within < options_.under_way_per_account / 2) surplus_.erase(account);
     ++under_way_;
-    tasks_.spawn("deliver a webhook", deliver(std::move(delivery)));
+    ++(share == Share::kWithin ? within_ : surplus_)[account];
+    tasks_.spawn("deliver a webhook", deliver(std::move(delivery), share));
   }
   co_return due->size();
 }
 
-asio::awaitable<void> Sender::deliver(WebhookDelivery delivery) {
-  Outcome outcome = co_await try_delivery(&delivery);
+asio::awaitable<void> Sender::deliver(WebhookDelivery delivery, Share share) {
+  // What is known of a request is written down although everything stops: no wait is left out by a
+  // cancellation, they only end sooner.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  Outcome outcome;
+  if (share == Share::kSurplus) {
+    const Admission none;
+    outcome = not_admitted(delivery, none);
+  } else {
+    outcome = co_await try_delivery(&delivery);
+    count_down(within_, delivery.account);
+  }
   WebhookSettlement item = settlement_of(delivery, std::move(outcome));
   const bool is_over = item.then == Then::kRemove;
   const Status written = co_await ledger_.settle(std::move(item));
   if (!written.ok()) log::debug("settling a webhook: {}", written.ToString());
   --under_way_;
   if (!is_over || !delivery.redelivery_of.empty()) co_return;
-  if (delivery.event == WebhookEvent::kCompleted) progress_.forget(delivery.prediction);
+  if (is_last(delivery)) progress_.forget(delivery.prediction);
   if (delivery.event == WebhookEvent::kStart) look_now_.set();  // `completed` may be behind it.
 }
 
@@ -198,9 +271,7 @@ asio::awaitable<Outcome> Sender::try_delivery(const WebhookDelivery* delivery) {
     co_return outcome;
   }
   // In order: no `output` or `logs` of this process is on its way any more.
-  const bool is_last =
-      delivery->event == WebhookEvent::kCompleted && delivery->redelivery_of.empty();
-  if (is_last) co_await progress_.wait_idle(delivery->prediction);
+  if (is_last(*delivery)) co_await progress_.wait_idle(delivery->prediction);
   const std::string host = url->receiver();
   const Patience patience =
       delivery->redelivery_of.empty() ? Patience::kNormal : Patience::kAskAnyway;
@@ -215,23 +286,29 @@ asio::awaitable<Outcome> Sender::try_delivery(const WebhookDelivery* delivery) {
 // With a place.
 asio::awaitable<Outcome> Sender::send(const WebhookDelivery* delivery, HostHealth* health) {
   Outcome outcome;
-  const Result<PredictionView> view = co_await parts_.intake.view(delivery->prediction, 0);
-  if (!view.ok()) {
-    outcome.status = view.status();
-    if (!is_hopeless(view.status())) outcome.put_off = kSoonest;  // The database is away.
-    co_return outcome;
-  }
   Webhook webhook;
+  {  // The view goes before the request: it and the body may be large.
+    const Result<PredictionView> view = co_await parts_.intake.view(delivery->prediction, 0);
+    if (!view.ok()) {
+      outcome.status = view.status();
+      if (!is_hopeless(view.status())) outcome.put_off = kSoonest;  // The database is away.
+      co_return outcome;
+    }
+    webhook.body = parts_.render(*view);
+  }
   webhook.account = delivery->account;
   webhook.url = delivery->url;
   webhook.id = delivery->redelivery_of.empty()
                    ? webhook_id_of(delivery->prediction, delivery->event)
                    : delivery->redelivery_of;
-  webhook.body = parts_.render(*view);
   webhook.timeout = options_.timeout;
   WebhookReceipt receipt = co_await courier_.deliver(std::move(webhook));
   *health = receipt.health;
   outcome.status = receipt.status;
+  if (absl::IsCancelled(receipt.status)) {
+    outcome.put_off = milliseconds(0);  // Stopping. Nobody knows what became of it: once more.
+    co_return outcome;
+  }
   outcome.receipt = std::move(receipt);
   co_return outcome;
 }
@@ -243,27 +320,31 @@ Outcome Sender::not_admitted(const WebhookDelivery& delivery, const Admission& a
     outcome.status =
         absl::UnavailableError("not sent: the host did not answer several times just now");
     const auto left = std::chrono::ceil<milliseconds>(admission.until - parts_.clock.steady());
-    const bool may_wait = delivery.event == WebhookEvent::kCompleted;
-    if (may_wait && age < options_.patience_alone) outcome.put_off = left;
+    if (age < options_.patience_alone) outcome.put_off = left;
     return outcome;
   }
   outcome.status =
-      absl::UnavailableError("not sent: the host is too slow for what is on its way to it");
+      absl::UnavailableError("not sent: too much is on its way to this host or for this account");
   if (is_stopping_) {
     outcome.put_off = milliseconds(0);  // Somebody else's, or ours after the start.
   } else if (age < options_.patience_full) {
-    outcome.put_off = kSoonest + milliseconds(parts_.random.below(kSpreadMs));
+    outcome.put_off = spread(delivery.account);
   }
   return outcome;
+}
+
+// The more an account has that is put off, the longer, so that looking at it costs no more than it
+// is worth.
+milliseconds Sender::spread(AccountId account) const {
+  const std::uint64_t wanted = kSpreadMs + kSpreadPerSurplusMs * count_of(surplus_, account);
+  return kSoonest + milliseconds(parts_.random.below(std::min(wanted, kLongestSpreadMs)));
 }
 
 // When to try again a delivery that failed; nullopt: give up.
 std::optional<milliseconds> Sender::next_try(const WebhookDelivery& delivery,
                                              const Outcome& outcome) const {
-  const bool is_retried =
-      delivery.event == WebhookEvent::kCompleted && delivery.redelivery_of.empty();
-  const bool is_over =
-      !is_retried || is_hopeless(outcome.status) || delivery.tries >= options_.retry_after.size();
+  const bool is_over = !is_last(delivery) || is_hopeless(outcome.status) ||
+                       delivery.tries >= options_.retry_after.size();
   if (is_over) return std::nullopt;
   return options_.retry_after[delivery.tries];
 }
@@ -271,6 +352,7 @@ std::optional<milliseconds> Sender::next_try(const WebhookDelivery& delivery,
 WebhookSettlement Sender::settlement_of(const WebhookDelivery& delivery, Outcome outcome) {
   WebhookSettlement item;
   item.outbox_id = delivery.id;
+  item.claim = delivery.claim;
   if (outcome.put_off) {
     item.then = Then::kTryAgainFreely;
     item.delay = *outcome.put_off;
@@ -286,7 +368,6 @@ WebhookSettlement Sender::settlement_of(const WebhookDelivery& delivery, Outcome
     log::debug("giving up a webhook prediction={}: {}", delivery.prediction.str(),
                outcome.status.ToString());
   }
-  if (delivery.account == 0) return item;  // Nobody is left who could read of it.
   if (outcome.receipt) {
     item.attempt = std::move(outcome.receipt->attempt);
   } else {
@@ -309,15 +390,20 @@ WebhookSettlement Sender::settlement_of(const WebhookDelivery& delivery, Outcome
 
 asio::awaitable<Result<WebhookReceipt>> Sender::send_test(AccountId account, std::string url,
                                                           std::string body) {
-  const Status busy = absl::ResourceExhaustedError("too many test webhooks are on their way");
   const Result<WebhookUrl> parsed = parse_webhook_url(url);
   if (!parsed.ok()) co_return parsed.status();
-  if (tests_ >= options_.tests) co_return busy;
-  const Count count(tests_);
+  if (count_of(*tests_, account) >= options_.tests_per_account) {
+    co_return absl::ResourceExhaustedError("Other test webhooks of this account are on their way.");
+  }
+  const Count count(tests_, account);
   const std::string host = parsed->receiver();
   const Admission admission =
       co_await gate_.enter(host, account, kTestPatience, Patience::kAskAnyway);
-  if (admission.entry != Entry::kGo) co_return busy;
+  if (admission.entry != Entry::kGo) {
+    if (is_stopping_) co_return absl::UnavailableError("stopping");
+    co_return absl::ResourceExhaustedError(
+        "Too many webhooks are on their way, to this receiver or of this account.");
+  }
   WebhookGate::Place place(gate_, host, account);
   Webhook webhook;
   webhook.account = account;

@@ -1,6 +1,6 @@
-// Delivers webhooks. `start` and `completed` come from the outbox, whose rows are written together
-// with the change that they tell of; they are here. `output` and `logs` of running predictions are
-// webhook_progress.h's.
+// Delivers webhooks. What a prediction tells once comes from the outbox, whose rows are written
+// together with the change that they tell of; it is here. `output` and `logs` of running
+// predictions are webhook_progress.h's.
 //
 // What the body looks like is the API's business: it comes in as a function.
 
@@ -62,16 +62,21 @@ struct WebhookOptions {
   std::chrono::milliseconds hold{15'000};              // See webhook_progress.h.
   std::chrono::milliseconds lease{60'000};  // Longer than a delivery takes with all its waiting.
   std::chrono::milliseconds wait_for_place{15'000};
-  // Before the second, third, ... try of `completed`; then it is given up. The last one comes about
-  // a minute after the first.
+  // Before the second, third, ... try of the last that a prediction tells; then it is given up. The
+  // last try comes about a minute after the first.
   std::vector<std::chrono::milliseconds> retry_after{
       std::chrono::seconds(1), std::chrono::seconds(4), std::chrono::seconds(15),
       std::chrono::seconds(40)};
-  // While its host is left alone or has no place, `completed` is put off without counting a try,
+  // While its host is left alone or has no place, a delivery is put off without counting a try,
   // until it is this old.
   std::chrono::milliseconds patience_alone{75'000};
   std::chrono::milliseconds patience_full{15 * 60'000};
-  std::size_t tests = 4;  // Test requests at once.
+  // Claimed and not settled, in all and of one account: what is above is put off, so that nobody's
+  // slow receivers keep others from being looked at.
+  std::size_t under_way = 8192;
+  std::size_t under_way_per_account = 512;
+  std::size_t tests_per_account = 2;           // Test requests at once.
+  std::chrono::milliseconds stop_after{2000};  // When stopping, for requests under way.
   WebhookGateLimits gate;
 };
 
@@ -80,11 +85,13 @@ class WebhookSender {
  public:
   virtual ~WebhookSender() = default;
   virtual void start() = 0;
-  // What is under way is finished or left to another sender, which sees it after the lease.
+  // No more begins. What is under way is waited for; what takes longer than a few seconds is broken
+  // off and left to another sender. Behind it nothing uses the sender any more, unless the store
+  // did not answer for long.
   virtual boost::asio::awaitable<void> stop() = 0;
 
   // Sends `body` now, signed, past the outbox and the log. kResourceExhausted when too many of
-  // these are under way.
+  // these, or of the receiver's, are under way; kUnavailable behind stop().
   virtual boost::asio::awaitable<Result<WebhookReceipt>> send_test(AccountId account,
                                                                    std::string url,
                                                                    std::string body) = 0;

@@ -123,6 +123,7 @@ TEST_F(WebhookSenderTest, OnlyWhatWasAskedForIsSent) {
 
 TEST_F(WebhookSenderTest, TheEndWaitsForARequestThatIsUnderWay) {
   options_.progress_timeout = 1h;
+  options_.hold = 3h;
   start();
   const PredictionView created = create_hooked(2 | 8);
   receiver_.hold();
@@ -163,6 +164,48 @@ TEST_F(WebhookSenderTest, ASlowReceiverDoesNotHoldUpAnother) {
   EXPECT_EQ(receiver_.count("slow.example"), 1U);
   receiver_.release();
   loop_.drive([&] { return receiver_.count("slow.example") == 3; });
+}
+
+// A model with one value ends before its output was ever sent as that of a running prediction.
+TEST_F(WebhookSenderTest, WhoWantsOutputAloneIsToldTheLastOne) {
+  options_.first_progress_after = 1h;
+  start();
+  const PredictionView created = create_hooked(2);
+  publish(created.id, 1, EventKind::kStarted, "");
+  publish(created.id, 2, EventKind::kOutput, "\"hello\"");
+  complete_and_wait(finish_of(created.id));
+  wait_for(1);
+  EXPECT_EQ(receiver_.bodies(), std::vector<std::string>{"succeeded \"hello\""});
+  EXPECT_EQ(receiver_.ids().at(0), webhook_id_of(created.id, WebhookEvent::kOutput));
+  loop_.drive([&] { return is_outbox_empty() && !logged().empty(); });
+  EXPECT_EQ(logged().at(0).event, WebhookEvent::kOutput);
+}
+
+TEST_F(WebhookSenderTest, TheLastOutputIsTriedAgainAsTheEndWouldBe) {
+  receiver_.answer(500);
+  start();
+  complete_and_wait(finish_of(create_hooked(2).id));
+  wait_for(3);
+  loop_.drive([&] { return is_outbox_empty(); });
+  EXPECT_EQ(receiver_.count(), 3U);
+}
+
+TEST_F(WebhookSenderTest, AStartWaitsForAHostThatIsLeftAlone) {
+  options_.gate.failures_to_open = 1;
+  options_.gate.open_for = 30s;
+  options_.retry_after.clear();
+  receiver_.fail(absl::UnavailableError("connection refused"));
+  start();
+  complete_and_wait(finish_of(create_hooked(8).id));
+  loop_.drive([&] { return logged().size() == 1; });
+  receiver_.answer(200);
+  const PredictionView second = create_hooked(1);
+  complete_and_wait(finish_of(second.id));
+  run_for_a_while();
+  EXPECT_EQ(receiver_.count(), 1U);
+  clock_.advance(31s);
+  wait_for(2);
+  EXPECT_EQ(receiver_.ids().at(1), webhook_id_of(second.id, WebhookEvent::kStart));
 }
 
 TEST_F(WebhookSenderTest, AHostThatIsDownIsLeftAloneWithoutUsingUpTries) {
@@ -206,12 +249,60 @@ TEST_F(WebhookSenderTest, AHostThatStaysDownIsGivenUpAndTheLogSaysWhy) {
 }
 
 TEST_F(WebhookSenderTest, WhatAStoppedProcessLeftIsDeliveredByTheNext) {
+  receiver_.answer(500);
+  options_.retry_after = {1h};
+  start();
   const PredictionView created = create_hooked(8);
   complete_and_wait(finish_of(created.id));
+  loop_.drive([&] { return !logged().empty(); });
+  stop(*sender_);
+  sender_.reset();
   restart_plane();
+  receiver_.answer(200);
+  clock_.advance(1h);
   start();
+  wait_for(2);
+  EXPECT_EQ(receiver_.ids().at(1), receiver_.ids().at(0));
+  loop_.drive([&] { return logged().at(0).state == DeliveryState::kDelivered; });
+}
+
+// --- stopping ---
+
+TEST_F(WebhookSenderTest, WhatIsBrokenOffByAStopIsSentByTheNextAtOnce) {
+  options_.stop_after = 1ms;
+  start();
+  receiver_.hold();
+  const PredictionView ended = create_hooked(8);
+  const PredictionView running = create_hooked(2, "https://b.example");
+  complete_and_wait(finish_of(ended.id));
+  publish(running.id, 1, EventKind::kStarted, "");
+  publish(running.id, 2, EventKind::kOutput, "1");
+  auto test = loop_.start(sender_->send_test(account_.id, "https://c.example/x", "{}"));
+  wait_for(3);
+  stop(*sender_);
+  sender_.reset();
+  ASSERT_TRUE(TestLoop::is_ready(test));
+  EXPECT_TRUE(absl::IsCancelled(test.get()->status));
+  EXPECT_TRUE(store_.hold_predictions({&running.id, 1}, ids_.next(), 1s)->at(0).is_held);
+  const auto due = store_.claim_due(10, 0ms, ids_.next());
+  ASSERT_EQ(due->size(), 1U) << "given back, not leased any more";
+  EXPECT_EQ(due->at(0).tries, 0U);
+}
+
+TEST_F(WebhookSenderTest, AnOutcomeThatComesWhileStoppingIsWrittenDown) {
+  options_.stop_after = 1h;
+  start();
+  receiver_.hold();
+  complete_and_wait(finish_of(create_hooked(8).id));
   wait_for(1);
-  EXPECT_EQ(receiver_.bodies(), (std::vector<std::string>{"succeeded \"hello\""}));
+  auto stopping = loop_.start(stopped(sender_.get()));
+  run_for_a_while();
+  receiver_.release();
+  EXPECT_TRUE(loop_.finish(stopping));
+  sender_.reset();
+  ASSERT_EQ(logged().size(), 1U);
+  EXPECT_EQ(logged().at(0).state, DeliveryState::kDelivered);
+  EXPECT_TRUE(is_outbox_empty());
 }
 
 // --- the log ---
@@ -242,6 +333,46 @@ TEST_F(WebhookSenderTest, EveryAttemptIsLoggedWithRequestAndAnswerButNoSignature
   EXPECT_EQ(attempts[1].response_headers, R"({"Server":"test"})");
   EXPECT_NE(attempts[1].request_headers.find("webhook-id"), std::string::npos);
   EXPECT_EQ(attempts[1].request_headers.find("signature"), std::string::npos);
+}
+
+TEST_F(WebhookSenderTest, OfTheAnswersHeadersTheFirstAreLogged) {
+  send_ = [](const http::OutboundRequest&) -> Result<http::Response> {
+    http::Response response;
+    for (int i = 0; i < 5000; ++i) response.headers.add("X-Same", std::string(100, 'x'));
+    response.headers.add("X-Last", "1");
+    return response;
+  };
+  start();
+  complete_and_wait(finish_of(create_hooked(8).id));
+  loop_.drive([&] { return !logged().empty(); });
+  const auto attempt = store_.list_webhook_attempts(logged().at(0).id)->at(0);
+  EXPECT_LT(attempt.response_headers.size(), 8192U);
+  EXPECT_GT(attempt.response_headers.size(), 4096U);
+  EXPECT_EQ(attempt.response_headers.find("X-Last"), std::string::npos);
+}
+
+TEST_F(WebhookSenderTest, AnAnswerThatIsTooLargeIsNotCalledUnsent) {
+  receiver_.fail(absl::ResourceExhaustedError("the answer is too large"));
+  start();
+  complete_and_wait(finish_of(create_hooked(1).id));
+  loop_.drive([&] { return !logged().empty(); });
+  EXPECT_EQ(logged().at(0).error, "no answer that can be read: the answer is too large");
+}
+
+TEST_F(WebhookSenderTest, WhatTellsOfNoPredictionAnyMoreIsLoggedAsFailed) {
+  receiver_.answer(500);
+  options_.retry_after = {1h};
+  start();
+  complete_and_wait(finish_of(create_hooked(8).id));
+  loop_.drive([&] { return !logged().empty(); });
+  ASSERT_EQ(logged().at(0).state, DeliveryState::kPending);
+  store::Retention keep;
+  keep.content = keep.records = 1h;
+  clock_.advance(2h);
+  ASSERT_TRUE(store_.drop_expired(clock_.now(), keep).ok());
+  loop_.drive([&] { return logged().at(0).state == DeliveryState::kFailed; });
+  EXPECT_EQ(logged().at(0).error, "the prediction is gone");
+  EXPECT_EQ(receiver_.count(), 1U);
 }
 
 TEST_F(WebhookSenderTest, RequestsOfRunningPredictionsAreLoggedToo) {
@@ -289,16 +420,39 @@ TEST_F(WebhookSenderTest, ATestIsSentAtOnceAndItsReceiptGivenBack) {
   EXPECT_TRUE(logged().empty());
 }
 
-TEST_F(WebhookSenderTest, SoManyTestsAtOnceAndNoMore) {
-  options_.tests = 1;
+TEST_F(WebhookSenderTest, SoManyTestsOfAnAccountAtOnceAndNoMore) {
+  options_.tests_per_account = 1;
+  start();
+  receiver_.hold();
+  auto first = loop_.start(sender_->send_test(account_.id, "https://a.example/x", "{}"));
+  wait_for(1);
+  const auto second = loop_.run(sender_->send_test(account_.id, "https://b.example/x", "{}"));
+  EXPECT_EQ(second.status(),
+            absl::ResourceExhaustedError("Other test webhooks of this account are on their way."));
+  auto other =
+      loop_.start(sender_->send_test(add_account("other").id, "https://a.example/x", "{}"));
+  wait_for(2);
+  receiver_.release();
+  EXPECT_TRUE(loop_.finish(first).ok());
+  EXPECT_TRUE(loop_.finish(other).ok());
+}
+
+TEST_F(WebhookSenderTest, ATestSaysWhyItIsRefused) {
+  options_.gate.in_flight_per_host = 1;
+  options_.gate.waiting_per_host = 0;
   start();
   receiver_.hold();
   auto first = loop_.start(sender_->send_test(account_.id, "https://a.example/x", "{}"));
   wait_for(1);
   const auto second = loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}"));
-  EXPECT_TRUE(absl::IsResourceExhausted(second.status()));
+  EXPECT_EQ(second.status(),
+            absl::ResourceExhaustedError(
+                "Too many webhooks are on their way, to this receiver or of this account."));
   receiver_.release();
   EXPECT_TRUE(loop_.finish(first).ok());
+  stop(*sender_);
+  const auto third = loop_.run(sender_->send_test(account_.id, "https://a.example/x", "{}"));
+  EXPECT_TRUE(absl::IsUnavailable(third.status()));
 }
 
 TEST_F(WebhookSenderTest, BothSecretsSignAfterOneWasReplaced) {

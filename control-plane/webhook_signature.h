@@ -22,7 +22,7 @@ namespace mimeo::control {
 [[nodiscard]] std::string make_webhook_id(WallTime at, const std::array<std::uint8_t, 16>& payload);
 // Of something that is sent once.
 [[nodiscard]] std::string make_webhook_id(WallTime at, Random& random);
-// Of `start` and `completed`: the same whoever sends it and however often.
+// Of what is owed once per prediction: the same whoever sends it and however often.
 [[nodiscard]] std::string webhook_id_of(PredictionId prediction, store::WebhookEvent event);
 
 // All headers of the request but webhook-signature.

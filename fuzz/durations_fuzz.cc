@@ -20,5 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_rfc3339(to_rfc3339(*at));
     MIMEO_FUZZ_CLAIM(again.ok() && *again == *at);
   }
+  if (const auto at = parse_iso8601(text); at.ok()) {
+    const auto again = parse_iso8601(to_rfc3339(*at));
+    MIMEO_FUZZ_CLAIM(again.ok() && *again == *at);
+  }
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -47,6 +48,15 @@ class BlockingPool {
                                              void(std::optional<T>)>(
             initiate, boost::asio::use_awaitable, std::move(work));
     co_return std::move(*result);
+  }
+
+  // The object for several owners, on any threads; it dies on a thread of this pool, for what may
+  // block when it goes. The pool outlives its owners.
+  template <class T>
+  std::shared_ptr<T> share(std::unique_ptr<T> object) {
+    return std::shared_ptr<T>(object.release(), [this](T* orphan) {
+      post([owned = std::unique_ptr<T>(orphan)] {});
+    });
   }
 
   // Fire and forget, for work whose result nobody waits for.

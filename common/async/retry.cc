@@ -15,14 +15,16 @@ std::chrono::milliseconds backoff(const RetryPolicyOptions& options, int attempt
 }
 
 boost::asio::awaitable<Status> retry(RetryPolicyOptions options, Random* random,
-                                     std::function<boost::asio::awaitable<Status>()> operation) {
+                                     std::function<boost::asio::awaitable<Status>()> operation,
+                                     std::function<std::chrono::milliseconds()> waited) {
   const SystemClock clock;
   const SteadyTime end = clock.steady() + options.total;
   for (int attempt = 0;; ++attempt) {
     const Status status = co_await operation();
     if (!absl::IsUnavailable(status) && !absl::IsAborted(status)) co_return status;
     const auto pause = backoff(options, attempt, *random);
-    if (clock.steady() + pause >= end) co_return status;
+    const auto idle = waited ? waited() : std::chrono::milliseconds{0};
+    if (clock.steady() + pause >= end + idle) co_return status;
     if (!co_await sleep_for(pause)) co_return absl::CancelledError("cancelled while retrying");
   }
 }

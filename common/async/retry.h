@@ -23,8 +23,10 @@ struct RetryPolicyOptions {
                                                 Random& random);
 
 // Calls `operation` until it answers something else than kUnavailable or kAborted, or `total` is
-// over (then the last status). `random` outlives the call.
+// over (then the last status). `random` outlives the call. `waited`, if given, says how long the
+// calls so far have waited for their turn: that does not count.
 boost::asio::awaitable<Status> retry(RetryPolicyOptions options, Random* random,
-                                     std::function<boost::asio::awaitable<Status>()> operation);
+                                     std::function<boost::asio::awaitable<Status>()> operation,
+                                     std::function<std::chrono::milliseconds()> waited = {});
 
 }  // namespace mimeo

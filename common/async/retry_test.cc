@@ -58,6 +58,25 @@ TEST_F(RetryTest, EndsWithTheLastStatusWhenTheTimeIsOver) {
             absl::UnavailableError("still down"));
 }
 
+asio::awaitable<void> run_waiting(RetryPolicyOptions options, Random* random,
+                                  std::deque<Status>* script, std::optional<Status>* result) {
+  std::function<asio::awaitable<Status>()> operation = [script] { return next(script); };
+  std::function<std::chrono::milliseconds()> waited = [] { return std::chrono::hours{1}; };
+  *result = co_await retry(options, random, std::move(operation), std::move(waited));
+}
+
+TEST_F(RetryTest, WaitingForItsTurnDoesNotCount) {
+  std::deque<Status> script{absl::UnavailableError(""), absl::UnavailableError(""),
+                            absl::OkStatus()};
+  std::optional<Status> result;
+  RetryPolicyOptions options;
+  options.first = options.longest = 1ms;
+  options.total = 0ms;
+  group_.spawn("retry", run_waiting(options, &random_, &script, &result));
+  io_.run();
+  EXPECT_TRUE(result->ok()) << *result;
+}
+
 TEST(Backoff, GrowsToItsLongestAndNeverBeyond) {
   SeededRandom random(3);
   RetryPolicyOptions options;

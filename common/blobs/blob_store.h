@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -23,6 +24,7 @@ struct BlobInfo {
 };
 
 // Writes one blob; nothing is visible before commit(). Destroyed without commit: nothing remains.
+// That blocks like everything else: let it happen on a pool's thread (BlockingPool::share()).
 class BlobWriter {
  public:
   virtual ~BlobWriter() = default;
@@ -39,6 +41,12 @@ class BlobReader {
   virtual Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) = 0;
 };
 
+// What remove_many() could not remove.
+struct NotRemoved {
+  std::vector<std::string> keys;  // Empty = all are gone.
+  Status why;                     // Of the first of them. kUnavailable: not of a key, but of all.
+};
+
 class BlobStore {
  public:
   virtual ~BlobStore() = default;
@@ -48,14 +56,17 @@ class BlobStore {
   virtual Result<std::unique_ptr<BlobReader>> open(std::string_view key) = 0;
   // OK also when it was not there.
   virtual Status remove(std::string_view key) = 0;
-  // As remove() of each, in fewer requests.
-  virtual Status remove_many(std::span<const std::string> keys) = 0;
-  // Everything under `prefix` + '/'.
+  // As remove() of each, in fewer requests. One that cannot be removed holds no other up.
+  virtual NotRemoved remove_many(std::span<const std::string> keys) = 0;
+  // Everything under `prefix` + '/'; all that can be, and an error when something cannot.
   virtual Status remove_all(std::string_view prefix) = 0;
   // Keys under `prefix` + '/' that are greater than `after` (empty = from the first), in the order
   // of their bytes, at most `limit`.
   virtual Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
                                                 std::size_t limit) = 0;
+  // Clears away what writers that died left, as far as it is older than `age`. Takes a writer that
+  // has been at it for longer its work.
+  virtual Status remove_unfinished(std::chrono::seconds age) = 0;
 };
 
 }  // namespace mimeo::blobs

@@ -115,9 +115,20 @@ TEST_P(BlobStoreContract, RemovesEverythingUnderAPrefixAndNothingBesides) {
 TEST_P(BlobStoreContract, RemovesManyAtOnce) {
   const std::vector<std::string> keys{"m/1", "m/2", "m/never", "m/3"};
   for (const char* key : {"m/1", "m/2", "m/3", "m/4"}) put(key, key);
-  EXPECT_TRUE(store_->remove_many(keys).ok());
-  EXPECT_TRUE(store_->remove_many({}).ok());
+  const NotRemoved left = store_->remove_many(keys);
+  EXPECT_EQ(left.why, absl::OkStatus());
+  EXPECT_EQ(left.keys, std::vector<std::string>{});
+  EXPECT_TRUE(store_->remove_many({}).keys.empty());
   EXPECT_EQ(*store_->list("m", "", 10), std::vector<std::string>{"m/4"});
+}
+
+TEST_P(BlobStoreContract, OneThatCannotBeRemovedHoldsNoOtherUp) {
+  const std::vector<std::string> keys{"m/1", "not a key", "m/2"};
+  for (const char* key : {"m/1", "m/2"}) put(key, key);
+  const NotRemoved left = store_->remove_many(keys);
+  EXPECT_FALSE(left.why.ok());
+  EXPECT_EQ(left.keys, std::vector<std::string>{"not a key"});
+  EXPECT_EQ(*store_->list("m", "", 10), std::vector<std::string>{});
 }
 
 TEST_P(BlobStoreContract, ListsInTheOrderOfBytesFromAnywhere) {
@@ -156,6 +167,20 @@ TEST_P(BlobStoreContract, ALargeBlobThatIsNotCommittedLeavesNothing) {
   ASSERT_TRUE(writer->write(std::string(11'000'000, 'x')).ok());
   writer.reset();
   EXPECT_EQ(*store_->list("large", "", 10), std::vector<std::string>{});
+}
+
+TEST_P(BlobStoreContract, WhatWritersThatDiedLeftGoesByItsAge) {
+  const std::string content(11'000'000, 'x');
+  auto young = store_->create("large/young").value();
+  ASSERT_TRUE(young->write(content).ok());
+  ASSERT_TRUE(store_->remove_unfinished(std::chrono::hours(24)).ok());
+  EXPECT_TRUE(young->commit().ok());
+  auto old = store_->create("large/old").value();
+  ASSERT_TRUE(old->write(content).ok());
+  // Dates of servers have whole seconds.
+  ASSERT_TRUE(store_->remove_unfinished(std::chrono::seconds(-10)).ok());
+  EXPECT_FALSE(old->commit().ok());
+  EXPECT_EQ(*store_->list("large", "", 10), std::vector<std::string>{"large/young"});
 }
 
 TEST_P(BlobStoreContract, RefusesKeysThatAreNone) {

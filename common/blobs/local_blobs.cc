@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/descriptor.h"
+#include "common/base/file_io.h"
 #include "common/base/ids.h"
 #include "common/blobs/blob_key.h"
 #include "common/crypto/crypto.h"
@@ -23,13 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kUnfinished = "~unfinished";  // No key can say '~'.
-
-Status from_errno(int error, const std::string& what) {
-  const std::string text = what + ": " + std::generic_category().message(error);
-  if (error == ENOENT) return absl::NotFoundError(text);
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  return absl::InternalError(text);
-}
 
 Status sync_directory(const fs::path& path) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -52,13 +46,9 @@ class LocalWriter final : public BlobWriter {
     sha256_.update(data);
     md5_.update(data);
     size_bytes_ += data.size();
-    while (!data.empty()) {
-      const ssize_t written = ::write(fd_.get(), data.data(), data.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return status_ = from_errno(errno, "writing a blob");
-      data.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return absl::OkStatus();
+    const Status written = write_all(fd_.get(), data, "writing a blob");
+    if (status_.ok()) status_ = written;
+    return written;
   }
 
   Result<BlobInfo> commit() override {
@@ -169,15 +159,6 @@ class LocalReader final : public BlobReader {
   const std::uint64_t size_bytes_;
 };
 
-void remove_old_leftovers(const fs::path& directory) {
-  std::error_code ignored;
-  const auto limit = fs::file_time_type::clock::now() - std::chrono::hours(24);
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    std::error_code error;
-    if (entry.last_write_time(error) < limit && !error) fs::remove(entry.path(), error);
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LocalBlobs>> LocalBlobs::open_directory(fs::path directory) {
@@ -190,7 +171,6 @@ Result<std::unique_ptr<LocalBlobs>> LocalBlobs::open_directory(fs::path director
     return absl::FailedPreconditionError("cannot write to " + directory.string() + ": " +
                                          (error ? error.message() : "permission denied"));
   }
-  remove_old_leftovers(unfinished);
   return std::unique_ptr<LocalBlobs>(new LocalBlobs(std::move(directory)));
 }
 
@@ -232,9 +212,15 @@ Status LocalBlobs::remove(std::string_view key) {
   return absl::OkStatus();
 }
 
-Status LocalBlobs::remove_many(std::span<const std::string> keys) {
-  for (const std::string& key : keys) MIMEO_RETURN_IF_ERROR(remove(key));
-  return absl::OkStatus();
+NotRemoved LocalBlobs::remove_many(std::span<const std::string> keys) {
+  NotRemoved left;
+  for (const std::string& key : keys) {
+    const Status removed = remove(key);
+    if (removed.ok()) continue;
+    if (left.why.ok()) left.why = removed;
+    left.keys.push_back(key);
+  }
+  return left;
 }
 
 Status LocalBlobs::remove_all(std::string_view prefix) {
@@ -256,6 +242,22 @@ Result<std::vector<std::string>> LocalBlobs::list(std::string_view prefix, std::
   Listing listing(after, limit);
   MIMEO_RETURN_IF_ERROR(listing.add_folder(path_of(prefix), std::string(prefix) + "/"));
   return std::move(listing.keys);
+}
+
+Status LocalBlobs::remove_unfinished(std::chrono::seconds age) {
+  std::error_code error;
+  Status status;
+  const auto limit = fs::file_time_type::clock::now() - age;
+  for (auto it = fs::directory_iterator(directory_ / kUnfinished, error);
+       !error && it != fs::directory_iterator(); it.increment(error)) {
+    std::error_code gone;  // By its writer, meanwhile.
+    if (it->last_write_time(gone) >= limit || gone) continue;
+    if (::unlink(it->path().c_str()) != 0 && errno != ENOENT && status.ok()) {
+      status = from_errno(errno, "removing what a writer left");
+    }
+  }
+  if (error) return absl::InternalError("listing what writers left: " + error.message());
+  return status;
 }
 
 }  // namespace mimeo::blobs

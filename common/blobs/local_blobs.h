@@ -13,17 +13,18 @@ namespace mimeo::blobs {
 // Several processes may share one directory.
 class LocalBlobs final : public BlobStore {
  public:
-  // Makes the directory when missing and clears away what writers that died left more than a day
-  // ago. kFailedPrecondition when it cannot be written.
+  // Makes the directory when missing. kFailedPrecondition when it cannot be written.
   static Result<std::unique_ptr<LocalBlobs>> open_directory(std::filesystem::path directory);
 
   Result<std::unique_ptr<BlobWriter>> create(std::string_view key) override;
   Result<std::unique_ptr<BlobReader>> open(std::string_view key) override;
   Status remove(std::string_view key) override;
-  Status remove_many(std::span<const std::string> keys) override;
+  NotRemoved remove_many(std::span<const std::string> keys) override;
   Status remove_all(std::string_view prefix) override;
   Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
                                         std::size_t limit) override;
+  // By the time of the last write.
+  Status remove_unfinished(std::chrono::seconds age) override;
 
  private:
   explicit LocalBlobs(std::filesystem::path directory) : directory_(std::move(directory)) {}

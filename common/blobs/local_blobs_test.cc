@@ -57,17 +57,26 @@ TEST(LocalBlobs, LeavesNothingBehindWithoutCommit) {
   EXPECT_EQ(files_under(path), 0U);
 }
 
-TEST(LocalBlobs, ClearsOldLeftoversAtStartAndKeepsFreshOnes) {
+TEST(LocalBlobs, ClearsOldLeftoversAndKeepsFreshOnes) {
   const fs::path path = directories.next();
-  ASSERT_TRUE(LocalBlobs::open_directory(path).ok());
+  const auto store = LocalBlobs::open_directory(path).value();
   const fs::path old_file = path / "~unfinished" / "blob-old";
   const fs::path fresh_file = path / "~unfinished" / "blob-new";
   std::ofstream(old_file) << "x";
   std::ofstream(fresh_file) << "x";
   fs::last_write_time(old_file, fs::file_time_type::clock::now() - std::chrono::hours(48));
-  ASSERT_TRUE(LocalBlobs::open_directory(path).ok());
+  ASSERT_TRUE(store->remove_unfinished(std::chrono::hours(24)).ok());
   EXPECT_FALSE(fs::exists(old_file));
   EXPECT_TRUE(fs::exists(fresh_file));
+}
+
+TEST(LocalBlobs, OneThatCannotBeRemovedHoldsNoOtherUp) {
+  const auto store = make_store();
+  for (const char* key : {"a/1", "a/2", "a/3"}) ASSERT_TRUE(store->create(key).value()->commit().ok());
+  const NotRemoved left = store->remove_many(std::vector<std::string>{"a/1", "a//b", "a/3"});
+  EXPECT_TRUE(absl::IsInvalidArgument(left.why)) << left.why;
+  EXPECT_EQ(left.keys, std::vector<std::string>{"a//b"});
+  EXPECT_EQ(*store->list("a", "", 10), std::vector<std::string>{"a/2"});
 }
 
 TEST(LocalBlobs, SaysWhyADirectoryCannotBeUsed) {

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
+#include "common/base/concat.h"
 #include "common/base/ids.h"
 #include "common/base/time_format.h"
 #include "common/blobs/blob_key.h"
 #include "common/blobs/spool.h"
-#include "common/blobs/text.h"
 #include "common/crypto/crypto.h"
 
 namespace mimeo::blobs {
@@ -21,6 +22,10 @@ constexpr std::uint64_t kMostParts = 10'000;
 // Answers of 200 can be errors, too: the server had to begin before it knew.
 bool is_hidden_error(const http::Response& answer) {
   return answer.body.find("<Error>") != std::string::npos;
+}
+
+std::string first_of(const std::vector<std::string>& texts) {
+  return texts.empty() ? std::string() : texts.front();
 }
 
 class S3Writer final : public BlobWriter {
@@ -238,34 +243,68 @@ Result<std::unique_ptr<S3Blobs>> S3Blobs::open_bucket(S3BlobsOptions options, co
     return absl::FailedPreconditionError("not the name of a bucket, or of a prefix in it");
   }
   std::unique_ptr<S3Blobs> blobs(new S3Blobs(std::move(options), clock, random));
-  const Status status = blobs->end_old_uploads();
+  const Status status = blobs->check_bucket();
   if (status.ok()) return blobs;
   if (absl::IsUnavailable(status)) return status;
   return absl::FailedPreconditionError(
       concat("the bucket cannot be used: ", std::string(status.message())));
 }
 
-// Also what shows at the start that the bucket is there and the credentials are good.
-Status S3Blobs::end_old_uploads() {
+// Whether the bucket is there and the credentials are good.
+Status S3Blobs::check_bucket() const {
   S3Request request;
-  request.query = {{"uploads", ""}, {"prefix", full_key("")}};
-  // A server without this list has uploads that end by themselves, or its operator's rule.
-  MIMEO_ASSIGN_OR_RETURN(const http::Response answer, client_.send(request, {501}));
-  if (answer.status == 501) return absl::OkStatus();
-  const auto keys = xml_texts(answer.body, "Key");
-  const auto ids = xml_texts(answer.body, "UploadId");
-  const auto dates = xml_texts(answer.body, "Initiated");
-  for (std::size_t i = 0; i < std::min({keys.size(), ids.size(), dates.size()}); ++i) {
-    const Result<WallTime> begun = parse_rfc3339(dates[i]);
-    if (!begun.ok() || *begun > clock_.now() - options_.leftover_age) continue;
-    S3Request abort;
-    abort.method = "DELETE";
-    abort.key = keys[i];
-    abort.query = {{"uploadId", ids[i]}};
-    const Status aborted = client_.send(abort).status();
-    if (!aborted.ok() && !absl::IsNotFound(aborted)) return aborted;
+  request.query = {{"list-type", "2"}, {"prefix", full_key("")}, {"max-keys", "1"}};
+  return client_.send(request).status();
+}
+
+Status S3Blobs::end_upload(const std::string& full_key, const std::string& upload_id) const {
+  S3Request request;
+  request.method = "DELETE";
+  request.key = full_key;
+  request.query = {{"uploadId", upload_id}};
+  const Status ended = client_.send(request).status();
+  return absl::IsNotFound(ended) ? absl::OkStatus() : ended;
+}
+
+// Page by page, also past uploads that are young or cannot be ended.
+Status S3Blobs::remove_unfinished(std::chrono::seconds age) {
+  Status status;
+  std::string key_marker;
+  std::string id_marker;
+  while (true) {
+    S3Request request;
+    request.query = {{"uploads", ""}, {"prefix", full_key("")}};
+    if (!key_marker.empty()) request.query.emplace_back("key-marker", key_marker);
+    if (!id_marker.empty()) request.query.emplace_back("upload-id-marker", id_marker);
+    // A server without this list has uploads that end by themselves, or its operator's rule.
+    MIMEO_ASSIGN_OR_RETURN(const http::Response answer, client_.send(request, {501}));
+    if (answer.status == 501) return absl::OkStatus();
+    const auto keys = xml_texts(answer.body, "Key");
+    const auto ids = xml_texts(answer.body, "UploadId");
+    const auto dates = xml_texts(answer.body, "Initiated");
+    for (std::size_t i = 0; i < std::min({keys.size(), ids.size(), dates.size()}); ++i) {
+      const Result<WallTime> begun = parse_rfc3339(dates[i]);
+      if (!begun.ok() || *begun > clock_.now() - age) continue;
+      const Status ended = end_upload(keys[i], ids[i]);
+      if (status.ok()) status = ended;
+    }
+    const auto next_key = xml_texts(answer.body, "NextKeyMarker");
+    const auto next_id = xml_texts(answer.body, "NextUploadIdMarker");
+    const std::string last_key = std::exchange(key_marker, first_of(next_key));
+    const std::string last_id = std::exchange(id_marker, first_of(next_id));
+    const bool goes_on = first_of(xml_texts(answer.body, "IsTruncated")) == "true" &&
+                         !key_marker.empty() && (key_marker != last_key || id_marker != last_id);
+    if (!goes_on) return status;
   }
-  return absl::OkStatus();
+}
+
+Result<Versioning> S3Blobs::versioning() const {
+  S3Request request;
+  request.query = {{"versioning", ""}};
+  const Result<http::Response> answer = client_.send(request, {501});
+  if (absl::IsUnavailable(answer.status())) return answer.status();
+  if (!answer.ok() || answer->status == 501) return Versioning::kUnknown;
+  return xml_texts(answer->body, "Status").empty() ? Versioning::kNever : Versioning::kOn;
 }
 
 Result<std::unique_ptr<BlobWriter>> S3Blobs::create(std::string_view key) {
@@ -288,35 +327,63 @@ Status S3Blobs::remove(std::string_view key) {
   return client_.send(request, {404}).status();
 }
 
-Status S3Blobs::remove_many(std::span<const std::string> keys) {
-  for (const std::string& key : keys) MIMEO_RETURN_IF_ERROR(check_key(key));
-  while (!keys.empty()) {
-    const auto batch = keys.first(std::min(keys.size(), kMostKeys));
-    keys = keys.subspan(batch.size());
-    S3Request request;
-    request.method = "POST";
-    request.query = {{"delete", ""}};
-    request.body = "<Delete><Quiet>true</Quiet>";
-    for (const std::string& key : batch) {
-      request.body += concat("<Object><Key>", full_key(key), "</Key></Object>");
-    }
-    request.body += "</Delete>";
-    request.headers = {{"content-md5", crypto::base64(crypto::md5(request.body))}};
-    MIMEO_ASSIGN_OR_RETURN(const http::Response answer, client_.send(request));
-    if (is_hidden_error(answer)) {
-      const auto codes = xml_texts(answer.body, "Code");
-      return absl::UnavailableError(
-          concat("S3 did not delete: ", codes.empty() ? "" : codes.front()));
-    }
+NotRemoved S3Blobs::remove_batch(std::span<const std::string> keys) const {
+  S3Request request;
+  request.method = "POST";
+  request.query = {{"delete", ""}};
+  request.body = "<Delete><Quiet>true</Quiet>";
+  for (const std::string& key : keys) {
+    request.body += concat("<Object><Key>", full_key(key), "</Key></Object>");
   }
-  return absl::OkStatus();
+  request.body += "</Delete>";
+  request.headers = {{"content-md5", crypto::base64(crypto::md5(request.body))}};
+  const Result<http::Response> answer = client_.send(request);
+  if (!answer.ok()) return {{keys.begin(), keys.end()}, answer.status()};
+  NotRemoved left;
+  if (!is_hidden_error(*answer)) return left;
+  left.why = absl::InternalError(
+      concat("S3 did not delete: ", first_of(xml_texts(answer->body, "Code"))));
+  std::set<std::string> failed;
+  for (const std::string& error : xml_texts(answer->body, "Error")) {
+    failed.insert(first_of(xml_texts(error, "Key")));
+  }
+  for (const std::string& key : keys) {
+    if (failed.contains("") || failed.contains(full_key(key))) left.keys.push_back(key);
+  }
+  return left;
+}
+
+NotRemoved S3Blobs::remove_many(std::span<const std::string> keys) {
+  NotRemoved left;
+  std::vector<std::string> good;
+  for (const std::string& key : keys) {
+    const Status checked = check_key(key);
+    if (checked.ok()) {
+      good.push_back(key);
+      continue;
+    }
+    if (left.why.ok()) left.why = checked;
+    left.keys.push_back(key);
+  }
+  for (std::span<const std::string> rest = good; !rest.empty();) {
+    const auto batch = rest.first(std::min(rest.size(), kMostKeys));
+    rest = rest.subspan(batch.size());
+    NotRemoved of_batch = remove_batch(batch);
+    if (left.why.ok()) left.why = of_batch.why;
+    left.keys.insert(left.keys.end(), of_batch.keys.begin(), of_batch.keys.end());
+  }
+  return left;
 }
 
 Status S3Blobs::remove_all(std::string_view prefix) {
+  Status status;
+  std::string after;  // Past those that stay.
   while (true) {
-    MIMEO_ASSIGN_OR_RETURN(const std::vector<std::string> keys, list(prefix, "", kMostKeys));
-    if (keys.empty()) return absl::OkStatus();
-    MIMEO_RETURN_IF_ERROR(remove_many(keys));
+    MIMEO_ASSIGN_OR_RETURN(const std::vector<std::string> keys, list(prefix, after, kMostKeys));
+    if (keys.empty()) return status;
+    after = keys.back();
+    const NotRemoved left = remove_many(keys);
+    if (status.ok()) status = left.why;
   }
 }
 

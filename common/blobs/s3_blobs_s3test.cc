@@ -77,18 +77,23 @@ TEST(S3Blobs, AnUploadThatIsGivenUpLeavesNoPartsBehind) {
   EXPECT_EQ(PrivateS3::shared().files(), before);
 }
 
-TEST(S3Blobs, AtItsStartItEndsUploadsOfWritersThatDied) {
+TEST(S3Blobs, UploadsOfWritersThatDiedLeaveNoPartsBehind) {
   const auto store = open_with(options_of("died"));
   const std::size_t before = PrivateS3::shared().files();
   auto writer = store->create("big").value();
   ASSERT_TRUE(writer->write(std::string(12U << 20, 'x')).ok());
-  ASSERT_EQ(open_with(options_of("died"))->list("x", "", 1)->size(), 0U);
+  ASSERT_EQ(store->remove_unfinished(std::chrono::hours(24)), absl::OkStatus());
   EXPECT_GT(PrivateS3::shared().files(), before) << "it may be at work still";
-  S3BlobsOptions impatient = options_of("died");
-  impatient.leftover_age = std::chrono::seconds(-10);  // The server's dates have whole seconds.
-  ASSERT_NE(open_with(impatient), nullptr);
+  // The server's dates have whole seconds.
+  ASSERT_EQ(store->remove_unfinished(std::chrono::seconds(-10)), absl::OkStatus());
   EXPECT_EQ(PrivateS3::shared().files(), before);
   EXPECT_FALSE(writer->commit().ok());
+}
+
+TEST(S3Blobs, ABucketWithoutVersionsSaysSo) {
+  const auto versioning = open_with(options_of("versions"))->versioning();
+  ASSERT_TRUE(versioning.ok()) << versioning.status();
+  EXPECT_NE(*versioning, Versioning::kOn);
 }
 
 TEST(S3Blobs, SaysWhyABucketCannotBeUsed) {

@@ -4,8 +4,8 @@
 #include <thread>
 #include <tuple>
 
+#include "common/base/concat.h"
 #include "common/base/ids.h"
-#include "common/blobs/text.h"
 #include "common/crypto/crypto.h"
 
 namespace mimeo::blobs {

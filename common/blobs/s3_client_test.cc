@@ -4,73 +4,14 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <mutex>
-
 #include "common/blobs/s3_blobs.h"
-#include "common/http/test_server.h"
+#include "common/blobs/testing/scripted_s3.h"
 
 namespace mimeo::blobs {
 namespace {
 
-using boost::asio::awaitable;
 using std::chrono::milliseconds;
-
-// Gives the answers that it was told, in order, and remembers the requests.
-class ScriptedS3 {
- public:
-  struct Seen {
-    std::string method;
-    std::string target;
-    std::string body;
-    http::Headers headers;
-  };
-
-  void then(int status, std::string body = "", http::Headers headers = {}) {
-    http::Response response;
-    response.status = status;
-    response.body = std::move(body);
-    response.headers = std::move(headers);
-    const std::lock_guard lock(mutex_);
-    answers_.push_back(std::move(response));
-  }
-  std::vector<Seen> seen() {
-    const std::lock_guard lock(mutex_);
-    return seen_;
-  }
-  [[nodiscard]] S3Options options() {
-    S3Options options;
-    options.endpoint = "http://127.0.0.1:" + std::to_string(server_.port());
-    options.bucket = "bucket";
-    options.addressing = S3Addressing::kPath;
-    options.credentials = {"access", "very-secret", "session"};
-    options.pause = [this](milliseconds) { ++pauses; };
-    return options;
-  }
-
-  int pauses = 0;
-
- private:
-  awaitable<void> answer(http::Exchange& exchange) {
-    Result<std::string> body = co_await exchange.read_body(64_MiB);
-    http::Response response;
-    {
-      const std::lock_guard lock(mutex_);
-      seen_.push_back({exchange.head().method, exchange.head().target, body.value_or("(broken)"),
-                       exchange.head().headers});
-      if (!answers_.empty()) {
-        response = std::move(answers_.front());
-        answers_.pop_front();
-      }
-    }
-    co_await exchange.respond(std::move(response));
-  }
-
-  std::mutex mutex_;
-  std::deque<http::Response> answers_;
-  std::vector<Seen> seen_;
-  http::TestServer server_{[this](http::Exchange& exchange) { return answer(exchange); }};
-};
+using testing_support::ScriptedS3;
 
 class S3ClientTest : public testing::Test {
  protected:
@@ -164,7 +105,7 @@ TEST_F(S3ClientTest, ACompletionWhoseAnswerWasLostIsFoundOut) {
   S3BlobsOptions options;
   options.s3 = s3_.options();
   options.part_bytes = 10;
-  s3_.then(501);  // The list of old uploads.
+  s3_.then(200);  // That the bucket is there.
   const auto store = S3Blobs::open_bucket(options, clock_, random_).value();
   s3_.then(200, "<R><UploadId>u&amp;1</UploadId></R>");
   http::Headers etag;
@@ -187,13 +128,97 @@ TEST_F(S3ClientTest, ACompletionWhoseAnswerWasLostIsFoundOut) {
   EXPECT_EQ(seen[6].method, "HEAD");
 }
 
-TEST_F(S3ClientTest, AnErrorInsideOfASuccessIsAnError) {
-  S3BlobsOptions options;
-  options.s3 = s3_.options();
+class S3BlobsTest : public S3ClientTest {
+ protected:
+  S3BlobsTest() {
+    S3BlobsOptions options;
+    options.s3 = s3_.options();
+    options.prefix = "p";
+    options.s3.retry.total = milliseconds(0);
+    s3_.then(200);
+    store_ = S3Blobs::open_bucket(options, clock_, random_).value();
+  }
+
+  using Keys = std::vector<std::string>;
+  std::unique_ptr<S3Blobs> store_;
+};
+
+TEST_F(S3BlobsTest, AnErrorInsideOfASuccessIsAnError) {
+  s3_.then(200, "<DeleteResult>" + error("InternalError") + "</DeleteResult>");
+  const NotRemoved left = store_->remove_many(Keys{"a", "b"});
+  EXPECT_TRUE(absl::IsInternal(left.why)) << left.why;
+  EXPECT_EQ(left.keys, (Keys{"a", "b"})) << "it does not say which";
+}
+
+TEST_F(S3BlobsTest, OneThatCannotBeRemovedHoldsNoOtherUp) {
+  s3_.then(200,
+           "<DeleteResult><Deleted><Key>p/a</Key></Deleted><Error><Key>p/b</Key>"
+           "<Code>AccessDenied</Code></Error></DeleteResult>");
+  const NotRemoved left = store_->remove_many(Keys{"a", "b", "not a key", "c"});
+  EXPECT_FALSE(left.why.ok());
+  EXPECT_EQ(left.keys, (Keys{"not a key", "b"}));
+}
+
+TEST_F(S3BlobsTest, ABatchThatFailsDoesNotEndTheOthers) {
+  Keys keys;
+  for (int i = 0; i < 1'500; ++i) keys.push_back("k" + std::to_string(i));
+  s3_.then(403, error("AccessDenied"));
+  s3_.then(200);
+  const NotRemoved left = store_->remove_many(keys);
+  EXPECT_TRUE(absl::IsPermissionDenied(left.why)) << left.why;
+  EXPECT_EQ(left.keys.size(), 1'000U);
+}
+
+TEST_F(S3BlobsTest, RemovingAPrefixGoesOnPastWhatStays) {
+  const auto page = [](const std::string& keys) { return "<L>" + keys + "</L>"; };
+  s3_.then(200, page("<Key>p/x/1</Key><Key>p/x/2</Key>"));
+  s3_.then(200, "<R><Error><Key>p/x/2</Key><Code>AccessDenied</Code></Error></R>");
+  s3_.then(200, page(""));
+  EXPECT_FALSE(store_->remove_all("x").ok());
+  const auto seen = s3_.seen();
+  ASSERT_EQ(seen.size(), 4U);
+  EXPECT_NE(seen[3].target.find("start-after=p%2Fx%2F2"), std::string::npos) << seen[3].target;
+}
+
+TEST_F(S3BlobsTest, UnfinishedUploadsAreEndedOnEveryPage) {
+  const auto upload = [](const std::string& id, const std::string& date) {
+    return "<Upload><Key>p/k</Key><UploadId>" + id + "</UploadId><Initiated>" + date +
+           "</Initiated></Upload>";
+  };
+  const std::string long_ago = "2020-01-01T00:00:00.000Z";
+  s3_.then(200, "<L><NextKeyMarker>p/k</NextKeyMarker><NextUploadIdMarker>u1</NextUploadIdMarker>"
+                "<IsTruncated>true</IsTruncated>" +
+                    upload("u0", long_ago) + upload("u1", "2999-01-01T00:00:00Z") + "</L>");
+  s3_.then(403, error("AccessDenied"));  // Of u0: no reason not to go on.
+  s3_.then(200, "<L><IsTruncated>false</IsTruncated>" + upload("u2", long_ago) + "</L>");
+  s3_.then(204);
+  EXPECT_TRUE(absl::IsPermissionDenied(store_->remove_unfinished(std::chrono::hours(24))));
+  const auto seen = s3_.seen();
+  ASSERT_EQ(seen.size(), 5U) << "u1 is young";
+  EXPECT_EQ(seen[2].target, "/bucket/p/k?uploadId=u0");
+  EXPECT_EQ(seen[3].target,
+            "/bucket/?key-marker=p%2Fk&prefix=p%2F&upload-id-marker=u1&uploads=");
+  EXPECT_EQ(seen[4].target, "/bucket/p/k?uploadId=u2");
+}
+
+TEST_F(S3BlobsTest, ServersWithoutAListOfUploadsEndThemByThemselves) {
   s3_.then(501);
-  const auto store = S3Blobs::open_bucket(options, clock_, random_).value();
-  s3_.then(200, "<DeleteResult>" + error("AccessDenied") + "</DeleteResult>");
-  EXPECT_TRUE(absl::IsUnavailable(store->remove_many(std::vector<std::string>{"a"})));
+  EXPECT_EQ(store_->remove_unfinished(std::chrono::hours(24)), absl::OkStatus());
+}
+
+TEST_F(S3BlobsTest, TellsWhetherWhatIsDeletedIsGone) {
+  s3_.then(200, "<VersioningConfiguration/>");
+  EXPECT_EQ(*store_->versioning(), Versioning::kNever);
+  for (const char* status : {"Enabled", "Suspended"}) {
+    s3_.then(200, "<V><Status>" + std::string(status) + "</Status></V>");
+    EXPECT_EQ(*store_->versioning(), Versioning::kOn) << status;
+  }
+  s3_.then(403, error("AccessDenied"));
+  EXPECT_EQ(*store_->versioning(), Versioning::kUnknown);
+  s3_.then(501);
+  EXPECT_EQ(*store_->versioning(), Versioning::kUnknown);
+  s3_.then(503);
+  EXPECT_TRUE(absl::IsUnavailable(store_->versioning().status()));
 }
 
 TEST(S3Xml, TextsComeInOrderWithoutEntities) {

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "common/base/concat.h"
 #include "common/base/ids.h"
-#include "common/blobs/text.h"
 #include "common/crypto/crypto.h"
 #include "common/http/message.h"
 

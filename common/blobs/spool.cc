@@ -5,38 +5,23 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
+
+#include "common/base/file_io.h"
 
 namespace mimeo::blobs {
 namespace {
 
 constexpr std::size_t kMostMemory = 128 * 1024;
-
-Status from_errno(const char* what) {
-  const int error = errno;
-  const std::string text = std::string(what) + ": " + std::generic_category().message(error);
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  return absl::InternalError(text);
-}
-
-Status write_all(int fd, std::string_view data) {
-  while (!data.empty()) {
-    const ssize_t written = ::write(fd, data.data(), data.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return from_errno("writing to the spool");
-    data.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return absl::OkStatus();
-}
+constexpr const char* kWriting = "writing to the spool";
 
 }  // namespace
 
 Status Spool::move_to_file() {
   std::string pattern = (folder_ / "mimeo-spool-XXXXXX").string();
   file_ = Descriptor(::mkostemp(pattern.data(), O_CLOEXEC));
-  if (!file_.is_open()) return from_errno("making a spool file");
+  if (!file_.is_open()) return from_errno(errno, "making a spool file");
   ::unlink(pattern.c_str());
-  MIMEO_RETURN_IF_ERROR(write_all(file_.get(), memory_));
+  MIMEO_RETURN_IF_ERROR(write_all(file_.get(), memory_, kWriting));
   std::string().swap(memory_);
   return absl::OkStatus();
 }
@@ -50,7 +35,7 @@ Status Spool::append(std::string_view data) {
     }
     MIMEO_RETURN_IF_ERROR(move_to_file());
   }
-  return write_all(file_.get(), data);
+  return write_all(file_.get(), data, kWriting);
 }
 
 Result<std::size_t> Spool::read(std::uint64_t offset, std::span<char> buffer) const {
@@ -64,7 +49,7 @@ Result<std::size_t> Spool::read(std::uint64_t offset, std::span<char> buffer) co
     const ssize_t got =
         ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
     if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) return from_errno("reading the spool");
+    if (errno != EINTR) return from_errno(errno, "reading the spool");
   }
 }
 
@@ -73,7 +58,7 @@ Status Spool::clear() {
   memory_.clear();
   if (!file_.is_open()) return absl::OkStatus();
   if (::ftruncate(file_.get(), 0) != 0 || ::lseek(file_.get(), 0, SEEK_SET) != 0) {
-    return from_errno("emptying the spool");
+    return from_errno(errno, "emptying the spool");
   }
   return absl::OkStatus();
 }

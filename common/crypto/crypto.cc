@@ -1,8 +1,9 @@
 #include "common/crypto/crypto.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <array>
 #include <cstdint>
@@ -63,12 +64,35 @@ std::string alphanumeric(std::size_t length, Random& random) {
 std::string sha256(std::string_view data) { return digest(EVP_sha256(), data); }
 std::string md5(std::string_view data) { return digest(EVP_md5(), data); }
 
+struct MacFree {
+  void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
+  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+};
+
 std::string hmac_sha256(std::string_view key, std::string_view data) {
+  return hmac_sha256(key, std::span(&data, 1));
+}
+
+std::string hmac_sha256(std::string_view key, std::span<const std::string_view> parts) {
+  const std::unique_ptr<EVP_MAC, MacFree> mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+  check(mac != nullptr);
+  const std::unique_ptr<EVP_MAC_CTX, MacFree> context(EVP_MAC_CTX_new(mac.get()));
+  check(context != nullptr);
+  std::string digest = "SHA256";
+  const std::array params = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size()),
+      OSSL_PARAM_construct_end()};
+  // A null key would mean the one of before.
+  const char* key_bytes = key.empty() ? "" : key.data();
+  check(EVP_MAC_init(context.get(), reinterpret_cast<const unsigned char*>(key_bytes), key.size(),
+                     params.data()) == 1);
+  for (const std::string_view part : parts) {
+    check(EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(part.data()),
+                         part.size()) == 1);
+  }
   std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned int size = 0;
-  check(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-             reinterpret_cast<const unsigned char*>(data.data()), data.size(), out.data(),
-             &size) != nullptr);
+  std::size_t size = 0;
+  check(EVP_MAC_final(context.get(), out.data(), &size, out.size()) == 1);
   return {reinterpret_cast<const char*>(out.data()), size};
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,9 @@ namespace mimeo::crypto {
 // 16 raw bytes, for ETags only.
 [[nodiscard]] std::string md5(std::string_view data);
 [[nodiscard]] std::string hmac_sha256(std::string_view key, std::string_view data);
+// Of the parts one behind the other, without a copy of them.
+[[nodiscard]] std::string hmac_sha256(std::string_view key,
+                                      std::span<const std::string_view> parts);
 // Time independent of where the strings differ.
 [[nodiscard]] bool equal(std::string_view a, std::string_view b);
 

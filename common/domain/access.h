@@ -15,7 +15,7 @@ namespace mimeo {
 
 enum class Scope : std::uint8_t {
   kRead = 0,         // "read": everything that can be read, but no secrets.
-  kPredictions = 1,  // "predictions": create, cancel and read predictions and trainings.
+  kPredictions = 1,  // "predictions": create, cancel and read predictions; trainings with kModels.
   kModels = 2,       // "models": models and versions, also pushes of images.
   kDeployments = 3,  // "deployments": deployments.
   kFiles = 4,        // "files": uploaded files.
@@ -65,7 +65,7 @@ class Scopes {
 [[nodiscard]] Scopes scopes_of_text(std::string_view text);
 
 enum class Role : std::uint8_t {
-  kOwner = 0,      // Everything; an organization always has one.
+  kOwner = 0,      // Everything; an organization that has one keeps one.
   kAdmin = 1,      // Everything, but cannot make, change or remove owners.
   kDeveloper = 2,  // Uses and changes models, deployments, files; no members, no foreign tokens.
   kViewer = 3,     // Reads.

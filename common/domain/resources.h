@@ -19,12 +19,15 @@ struct Resources {
   friend bool operator==(const Resources&, const Resources&) = default;
 };
 
+// Of a second, in millionths of the operator's currency.
+inline constexpr std::int64_t kHighestPrice = 1'000'000'000;
+
 // A class of machine share that can be asked for ("sku").
 struct Hardware {
   std::string sku;   // "cpu", "gpu-t4": the operator's word.
   std::string name;  // "CPU", "Nvidia T4 GPU": shown to people.
   Resources resources;
-  std::int64_t price_micros_per_second = 0;  // Millionths of the operator's currency.
+  std::int64_t price_micros_per_second = 0;  // 0 to kHighestPrice.
 };
 
 }  // namespace mimeo

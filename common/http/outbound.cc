@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kIdleHandles = 16;
 constexpr long kConnectTimeoutMs = 10'000;
+constexpr long kStalledBytesPerSecond = 1'024;  // Fewer are next to nothing.
 constexpr std::size_t kMaxHeaderBytes = 256UL << 10U;
 
 struct FreeUrl {
@@ -67,8 +68,14 @@ struct Transfer {
   const BodySource* source = nullptr;  // Of upload().
   std::uint64_t sent = 0;              // Of that.
   Status stream_status;                // Of the sink or the source.
+  std::stop_token request_stop;
+  std::stop_token owner_stop;
   CURL* curl = nullptr;
   Response response;
+
+  [[nodiscard]] bool is_stopped() const {
+    return request_stop.stop_requested() || owner_stop.stop_requested();
+  }
 };
 
 curl_socket_t open_socket(void* context, curlsocktype, curl_sockaddr* address) {
@@ -161,6 +168,11 @@ int on_seek(void* context, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
+// About once a second, also while nothing moves.
+int on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const Transfer*>(context)->is_stopped() ? 1 : 0;
+}
+
 Status transfer_error(const Transfer& transfer, CURLcode code, const std::string& detail) {
   const std::string text = detail.empty() ? curl_easy_strerror(code) : detail;
   if (!transfer.stream_status.ok()) return transfer.stream_status;
@@ -175,6 +187,8 @@ Status transfer_error(const Transfer& transfer, CURLcode code, const std::string
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return absl::InvalidArgumentError(text);
+    case CURLE_ABORTED_BY_CALLBACK:
+      return absl::CancelledError("stopped");
     case CURLE_OPERATION_TIMEDOUT:
       return absl::DeadlineExceededError(text);
     case CURLE_OUT_OF_MEMORY:
@@ -243,6 +257,18 @@ void set_fixed_options(CURL* curl, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
+}
+
+void set_limits(CURL* curl, const OutboundRequest& request, std::chrono::milliseconds timeout) {
+  const auto all = static_cast<long>(timeout.count());
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, all);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, std::min<long>(kConnectTimeoutMs, all));
+  if (request.stall_limit.count() == 0) return;
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kStalledBytesPerSecond);
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_limit.count()));
 }
 
 // What the next hop of a redirect asks for (RFC 9110 section 15.4, as browsers do it).
@@ -315,8 +341,16 @@ class Outbound::Pool {
   std::vector<CURL*> idle_;  // Guarded by mutex_.
 };
 
-Outbound::Outbound(AddressRules rules)
-    : rules_(std::move(rules)), pool_(std::make_shared<Pool>()) {}
+AddressRules any_address() {
+  AddressRules rules;
+  rules.allow_private = true;
+  return rules;
+}
+
+Outbound::Outbound(AddressRules rules, std::stop_token stop)
+    : rules_(std::move(rules)),
+      stop_(std::move(stop)),
+      pool_(std::make_shared<Pool>()) {}
 
 Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
                                std::chrono::milliseconds timeout) const {
@@ -331,6 +365,8 @@ Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
                                        url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
   transfer.max_response = request.max_response.count;
   transfer.oversize = request.oversize;
+  transfer.request_stop = request.stop;
+  transfer.owner_stop = stop_;
   transfer.sink = streams.sink;
   transfer.source = streams.source;
   CURL* curl = pool_->take();
@@ -345,9 +381,7 @@ Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
   }
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields.get());
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                   std::min<long>(kConnectTimeoutMs, static_cast<long>(timeout.count())));
+  set_limits(curl, request, timeout);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
   const CURLcode code = curl_easy_perform(curl);
   long status = 0;

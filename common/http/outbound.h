@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,9 @@ struct AddressRules {
   AllowedPorts ports = AllowedPorts::kAny;       // Exceptions may have any.
 };
 
+// For servers that the operator names: they may be on this machine.
+[[nodiscard]] AddressRules any_address();
+
 // Adds what an operator wrote: an address, a network ("10.1.0.0/16", "fd00::/8"), a host or
 // "*.suffix", each with or without ":port" ("[fd00::/8]:443"). kInvalidArgument says what is wrong.
 Status add_exception(AddressRules& rules, std::string_view entry);
@@ -55,9 +59,12 @@ struct OutboundRequest {
   Headers headers;
   std::string body;
   std::chrono::milliseconds timeout{10'000};  // For all of it, redirects included.
+  // Ends a transfer of which next to nothing moves for so long; 0 = only `timeout` does.
+  std::chrono::seconds stall_limit{0};
   Bytes max_response = 16_MiB;
   Oversize oversize = Oversize::kFails;
   int max_redirects = 0;  // Each hop is checked again. 0 = the 3xx is the answer.
+  std::stop_token stop;   // Ends it within about a second: kCancelled.
 };
 
 // Called with each piece of the body; a non-OK status ends the transfer with it.
@@ -74,9 +81,11 @@ struct BodySource {
 // Safe from several threads at once. Keeps connections for the next request to the same host.
 class Outbound {
  public:
-  explicit Outbound(AddressRules rules);
+  // A stop ends all transfers within about a second: kCancelled.
+  explicit Outbound(AddressRules rules, std::stop_token stop = {});
   // The answer, whatever its code. kInvalidArgument (bad URL), kPermissionDenied (address rules),
-  // kUnavailable (resolve, connect, TLS, reset), kDeadlineExceeded, kResourceExhausted (too large).
+  // kUnavailable (resolve, connect, TLS, reset), kDeadlineExceeded (also of a stall),
+  // kResourceExhausted (too large), kCancelled (a stop).
   [[nodiscard]] Result<Response> perform(const OutboundRequest& request) const;
   // The same with the body of a 2xx going to `sink` as it comes; other answers keep theirs.
   [[nodiscard]] Result<Response> download(const OutboundRequest& request,
@@ -98,6 +107,7 @@ class Outbound {
                                      std::chrono::milliseconds timeout) const;
 
   AddressRules rules_;
+  const std::stop_token stop_;
   std::shared_ptr<Pool> pool_;  // Idle libcurl handles.
 };
 

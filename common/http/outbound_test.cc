@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+#include <stop_token>
+
 #include "common/http/address_rules.h"
 #include "common/http/test_server.h"
 
@@ -179,6 +182,35 @@ TEST_F(OutboundTest, LimitsSizeAndTime) {
   sent = request("/slow");
   sent.timeout = std::chrono::milliseconds{50};
   EXPECT_TRUE(absl::IsDeadlineExceeded(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, StopsWhenTold) {
+  std::stop_source stop;
+  OutboundRequest slow = request("/slow");
+  slow.timeout = std::chrono::minutes(5);
+  slow.stop = stop.get_token();
+  auto answer = std::async(std::launch::async, [&] { return outbound_.perform(slow); });
+  stop.request_stop();
+  EXPECT_TRUE(absl::IsCancelled(answer.get().status()));
+}
+
+TEST_F(OutboundTest, EndsWhatStandsStill) {
+  OutboundRequest sent = request("/slow");
+  sent.timeout = std::chrono::hours(1);
+  sent.stall_limit = std::chrono::seconds(1);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, EndsWhenItsOwnerStops) {
+  std::stop_source stop;
+  const Outbound stopping{permissive(), stop.get_token()};
+  stop.request_stop();
+  OutboundRequest sent = request("/slow");
+  sent.timeout = std::chrono::hours(1);
+  const Status status = stopping.perform(sent).status();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  const Outbound working{permissive(), std::stop_source().get_token()};
+  EXPECT_TRUE(working.perform(request("/x")).ok());
 }
 
 TEST_F(OutboundTest, DownloadsIntoASink) {

@@ -48,6 +48,8 @@ Result<bool> RegistryWriter::has_blob(const std::string& repository,
   MIMEO_ASSIGN_OR_RETURN(const auto head,
                          request(repository, "", "HEAD", path(repository, "/blobs/" + digest)));
   MIMEO_ASSIGN_OR_RETURN(const auto answer, outbound_.perform(head));
+  const bool is_elsewhere = answer.status >= 300 && answer.status < 400;
+  if (is_elsewhere) return true;  // Registries keep blobs in object storage and say where.
   const Status status = status_of(answer);
   if (absl::IsNotFound(status)) return false;
   MIMEO_RETURN_IF_ERROR(status);
@@ -106,7 +108,8 @@ Result<std::string> RegistryWriter::put_layer(const std::string& repository,
   MIMEO_ASSIGN_OR_RETURN(const std::string location, begin_upload(repository));
   MIMEO_ASSIGN_OR_RETURN(auto patch, request(repository, "", "PATCH", location));
   patch.headers.set("Content-Type", kBytes);
-  patch.timeout = limits_.blob_timeout;
+  patch.timeout = limits_.layer_timeout;
+  patch.stall_limit = limits_.stall_limit;
   std::uint64_t given = 0;
   http::BodySource body;
   body.size_bytes = layer.size_bytes();
@@ -123,7 +126,7 @@ Result<std::string> RegistryWriter::put_layer(const std::string& repository,
   MIMEO_ASSIGN_OR_RETURN(const std::string next, location_of(sent));
   const std::string url = with_parameter(next, "digest=" + http::percent_encode(digest));
   MIMEO_ASSIGN_OR_RETURN(auto put, request(repository, "", "PUT", url));
-  put.timeout = limits_.blob_timeout;  // It may read all of it once more.
+  put.timeout = limits_.commit_timeout;
   MIMEO_ASSIGN_OR_RETURN(const auto answer, outbound_.perform(put));
   MIMEO_RETURN_IF_ERROR(status_of(answer));
   return digest;

@@ -25,8 +25,12 @@ class RegistryWriter {
       std::function<Result<std::string>(const std::string& repository, const std::string& from)>;
 
   struct Limits {
-    std::chrono::milliseconds timeout{30'000};          // Of everything but blobs.
-    std::chrono::milliseconds blob_timeout{3'600'000};  // Of one blob.
+    std::chrono::milliseconds timeout{30'000};  // Of everything but layers.
+    // Of a layer: while it moves, it may take long.
+    std::chrono::milliseconds layer_timeout{3'600'000};
+    std::chrono::seconds stall_limit{60};
+    std::chrono::milliseconds commit_timeout{
+        600'000};  // The registry may read all of it once more.
   };
 
   // `outbound` outlives the writer and may reach the registry. `base_url`: "http://host:port".

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <optional>
 
+#include "common/http/test_server.h"
 #include "common/oci/registry_client.h"
 #include "common/oci/testing/test_registry.h"
 
@@ -98,6 +99,25 @@ TEST_F(RegistryWriterTest, AStoppedRegistryIsUnavailableAndNamesAreChecked) {
   EXPECT_TRUE(absl::IsInvalidArgument(writer_->put_blob("Not A Name", "x")));
   registry_.stop();
   EXPECT_TRUE(absl::IsUnavailable(writer_->put_layer("a/b", layer_of(10, 'x')).status()));
+}
+
+// Stands in for a registry whose blobs are in object storage: it says where they are.
+boost::asio::awaitable<void> redirecting(http::Exchange& exchange) {
+  http::Response response;
+  response.status = exchange.head().method == "HEAD" ? 307 : 500;
+  response.headers.add("Location", "https://bucket.example/blob?signature=x");
+  co_await exchange.respond(std::move(response));
+}
+
+TEST(RegistryWriter, ABlobThatIsSomewhereElseIsThere) {
+  http::TestServer server(redirecting);
+  const http::Outbound outbound{loopback()};
+  const RegistryWriter writer(outbound, "http://127.0.0.1:" + std::to_string(server.port()),
+                              nullptr, RegistryWriter::Limits{});
+  const Status mounted = writer.mount_blob("to/y", "from/x", digest_of("a layer"));
+  EXPECT_TRUE(mounted.ok()) << mounted;
+  const Status put = writer.put_blob("to/y", "{}");
+  EXPECT_TRUE(put.ok()) << put;
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ struct AccountLimits {
 class AccountLimitsStore {
  public:
   virtual ~AccountLimitsStore() = default;
-  // Those that have any, by account.
+  // Those that have any, by account. An organization that has none of its own has those of the user
+  // who made it.
   virtual Result<std::vector<AccountLimits>> list_account_limits() = 0;
   // All unset if there are none.
   virtual Result<AccountLimits> get_account_limits(AccountId account) = 0;

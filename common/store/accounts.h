@@ -75,6 +75,14 @@ struct TokenChange {
   std::optional<WallTime> disabled_at;  // For good: the first time stays.
 };
 
+// What a change of a member was allowed upon. It is looked at again under the lock: when something
+// changed meanwhile, the change is kAborted.
+struct MemberExpectation {
+  AccountId by = 0;  // The member who makes the change; 0 = nobody whose role counts.
+  Role by_role = Role::kOwner;
+  std::optional<Role> before;  // Of the member who is changed; nullopt = none yet.
+};
+
 // Upper bounds of one account; 0 = none. Reaching one is kResourceExhausted.
 struct AccountBounds {
   std::size_t tokens = 0;         // Of an account, that neither ended nor are disabled.
@@ -86,8 +94,9 @@ class AccountsStore {
  public:
   virtual ~AccountsStore() = default;
 
-  // Makes an account; an organization gets `owner` as its first member unless that is 0.
-  // kAlreadyExists when the name is taken. The entry's account becomes the new one.
+  // Makes an account; an organization gets the user `owner` as its first member unless that is 0.
+  // kAlreadyExists when the name is taken, kNotFound when `owner` is no user, in this order and
+  // before any limit. The entry's account becomes the new one.
   virtual Result<Account> add_account(const Account& account, AccountId owner,
                                       const AccountBounds& limits, const AuditEntry& entry) = 0;
   // kNotFound.
@@ -101,12 +110,17 @@ class AccountsStore {
   // By the organization's name; bounded by AccountBounds::organizations.
   virtual Result<std::vector<Membership>> list_organizations(AccountId user) = 0;
   virtual Result<std::optional<Role>> find_role(AccountId organization, AccountId user) = 0;
-  // Makes a member or changes its role. kFailedPrecondition when the last owner would be none any
-  // more, kNotFound when either account is missing or of the wrong type.
-  virtual Status put_member(const Membership& member, const AccountBounds& limits,
-                            const AuditEntry& entry) = 0;
-  // kFailedPrecondition for the last owner; kNotFound for who is no member.
-  virtual Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) = 0;
+  // Makes a member or changes its role. kFailedPrecondition when no owner would be left whose
+  // account is enabled, kNotFound when either account is missing or of the wrong type, kAborted
+  // when it is not as expected (nullopt = whatever it is).
+  virtual Status put_member(const Membership& member,
+                            const std::optional<MemberExpectation>& expected,
+                            const AccountBounds& limits, const AuditEntry& entry) = 0;
+  // Ends a membership and disables, at the time of the entry, every token that this user made
+  // there. kNotFound for who is no member; otherwise as put_member().
+  virtual Status remove_member(AccountId organization, AccountId user,
+                               const std::optional<MemberExpectation>& expected,
+                               const AuditEntry& entry) = 0;
 
   // kNotFound without such an account.
   virtual Result<Token> add_token(const Token& token, const AccountBounds& limits,

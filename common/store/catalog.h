@@ -34,6 +34,10 @@ struct Account {
   std::int32_t max_running = 0;  // 0 = no limit.
   std::int32_t max_queued = 10'000;
   std::string webhook_secret;  // "whsec_" + standard base64 of 24 bytes.
+  // "fsec_" + base64url of 32 bytes: signs links to uploaded files. Made by the store, anew with
+  // every rotation of the webhook secret.
+  std::string file_secret;
+  AccountId created_by = 0;  // Of an organization: the user who made it; 0 = the operator.
   WallTime created_at;
   std::optional<WallTime> disabled_at;  // Since then none of its tokens works.
 };
@@ -198,10 +202,7 @@ enum class ModelSort : std::uint8_t { kLatestVersion, kCreated };
 enum class SortDirection : std::uint8_t { kDescending, kAscending };
 struct ModelFilter {
   AccountId viewer = 0;
-  std::optional<AccountId> owner;  // Only this account's (public and, to itself, private).
-  bool include_private = false;    // Of the viewer: console listings. The API lists public ones.
-                                   // Viewer 0 = internal: those of everybody.
-  std::string text;                // Words that must all occur; empty = all.
+  bool include_private = false;  // Of the viewer; viewer 0 = internal: those of everybody.
   ModelSort sort = ModelSort::kLatestVersion;
   SortDirection direction = SortDirection::kDescending;
   std::optional<std::pair<WallTime, ModelId>> after;  // Cursor: position in that order.
@@ -223,12 +224,10 @@ class CatalogStore {
   // decides.
   virtual Result<TokenOwner> get_token_owner(std::string_view hash) = 0;
   virtual Result<std::vector<Token>> list_tokens(AccountId account) = 0;
-  // kNotFound. A token stays disabled since the first time.
-  virtual Status disable_token(std::int64_t token_id, WallTime now) = 0;
   // Notes its use, at most once a minute. Unknown ones are ignored.
   virtual Status touch_token(std::int64_t token_id, WallTime now) = 0;
 
-  // Hardware, in the operator's order.
+  // Hardware, in the operator's order. put: kInvalidArgument for a price out of its range.
   virtual Result<std::vector<Hardware>> list_hardware() = 0;
   virtual Status put_hardware(const Hardware& hardware, std::int32_t position) = 0;
 
@@ -237,6 +236,7 @@ class CatalogStore {
   virtual Result<Model> get_model(std::string_view owner, std::string_view name,
                                   AccountId viewer) = 0;
   virtual Result<Model> get_model_by_id(ModelId id) = 0;
+  // Without their READMEs.
   virtual Result<std::vector<Model>> list_models(const ModelFilter& filter) = 0;
   virtual Result<Model> update_model(ModelId id, const ModelChange& change) = 0;
   // kFailedPrecondition when it has versions or is public.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,11 +24,12 @@
 
 namespace mimeo::store {
 
+inline constexpr std::int64_t kMostModels = 1'000;  // Of one account.
 inline constexpr std::size_t kMaxExamplesPerModel = 100;
 inline constexpr std::size_t kMaxModelsPerCollection = 500;
 
-// A search looks at so many candidates of each kind before it ranks them: words that occur in most
-// models find a part of them, the best by title among it.
+// A search looks at so many candidates of each kind before it ranks them. Words that occur in more
+// models find a part of these, but always those of that very name, and the best by title.
 inline constexpr std::size_t kSearchCandidates = 500;
 // Words after these are not looked at.
 inline constexpr std::size_t kMaxSearchWords = 12;
@@ -69,9 +71,26 @@ struct Example {
   WallTime added_at;
 };
 
+// One of a model's, without its content.
+struct ExampleKey {
+  ModelId model = 0;
+  PredictionId prediction;
+  friend bool operator==(const ExampleKey&, const ExampleKey&) = default;
+};
+
+// How much is read of many models at once.
+struct FactsBounds {
+  static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  std::size_t example_bytes = kNone;  // A default example with more content is left out.
+  // Of versions and examples together. When the first model has more by itself, it has it all the
+  // same.
+  std::size_t total_bytes = kNone;
+};
+
 // What the API shows of a model beside its own row.
 struct ModelFacts {
   bool is_official = false;
+  bool is_cut = false;  // Has neither version nor example here, because those before it were large.
   std::optional<Version> latest;
   std::optional<Example> default_example;
   std::vector<std::string> tags;  // Slugs of the collections that it is in.
@@ -102,7 +121,8 @@ class DiscoveryStore {
   // Text without letters or digits finds nothing.
   virtual Result<std::vector<SearchHit>> search_models(const ModelSearch& search) = 0;
   // In the order of `ids`. Unknown ones have no facts.
-  virtual Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids) = 0;
+  virtual Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids,
+                                                          const FactsBounds& bounds) = 0;
   // False also for an unknown model.
   virtual Result<bool> is_official(ModelId id) = 0;
   // kNotFound.
@@ -129,7 +149,8 @@ class DiscoveryStore {
                                    std::optional<std::int32_t> position) = 0;
   // kNotFound also when the model was not in it.
   virtual Status remove_from_collection(std::string_view slug, ModelId model) = 0;
-  // In order, those that the viewer may see (0 = public ones).
+  // In order, those that the viewer may see (0 = public ones). Without their READMEs, as are hits
+  // of a search.
   virtual Result<std::vector<Model>> list_collection_models(std::int64_t collection,
                                                             AccountId viewer) = 0;
   // Collections in whose slug, name or description every word occurs. By slug.
@@ -138,8 +159,10 @@ class DiscoveryStore {
                                                                 std::size_t limit) = 0;
 
   // Examples. add: the first of a model becomes its default. A version that is not shown is taken
-  // from the prediction's result. kAlreadyExists; kNotFound without the
-  // model; kResourceExhausted when it has kMaxExamplesPerModel.
+  // from the prediction's result. The prediction is kept (RetentionStore::keep_prediction) from
+  // then on, until remove_example(): release_prediction() has no effect meanwhile. kAlreadyExists;
+  // kNotFound without the model or the prediction; kFailedPrecondition when its data was removed;
+  // kResourceExhausted when the model has kMaxExamplesPerModel.
   virtual Status add_example(const Example& example) = 0;
   // kNotFound.
   virtual Result<Example> get_example(ModelId model, PredictionId prediction) = 0;
@@ -149,10 +172,11 @@ class DiscoveryStore {
   // Newest first.
   virtual Result<std::vector<Example>> list_examples(
       ModelId model, const std::optional<PageStart<PredictionId>>& start, std::size_t limit) = 0;
-  // Of one version, in no order.
-  virtual Result<std::vector<Example>> list_examples_of_version(VersionId version,
-                                                                std::size_t limit) = 0;
-  // If it was the default, the oldest remaining one is. kNotFound.
+  // Of one version, also when its model was deleted, in no order.
+  virtual Result<std::vector<ExampleKey>> list_examples_of_version(VersionId version,
+                                                                   std::size_t limit) = 0;
+  // Also of a deleted model. The prediction is not kept any more. If it was the default, the oldest
+  // remaining one is. kNotFound.
   virtual Status remove_example(ModelId model, PredictionId prediction) = 0;
   // kNotFound when it is no example of the model.
   virtual Status set_default_example(ModelId model, PredictionId prediction) = 0;

@@ -37,6 +37,12 @@ struct File {
   std::string blob_key;  // Created: of the caller's copy. Read: of the one that stayed.
 };
 
+// Where a page of files begins. The page itself is newest first either way.
+struct FilesStart {
+  FileId id;                 // Behind this one (older ones); nil = from the newest.
+  bool is_backward = false;  // Before it: the newer ones that are next to it.
+};
+
 // A file that a prediction put out. Who knows the secret and the name may read it.
 struct OutputFile {
   PredictionId prediction;
@@ -45,6 +51,7 @@ struct OutputFile {
   std::int64_t size_bytes = 0;
   std::string sha256_hex;
   std::string md5_hex;
+  std::string content_type;  // As the worker gave it; empty = what the name says.
   WallTime created_at;
   std::string blob_key;  // As in File.
 };
@@ -58,9 +65,9 @@ class FilesStore {
   virtual Status create_file(const File& file) = 0;
   // kNotFound, also when it has expired by `now`. `account` 0 = any (internal callers).
   virtual Result<File> get_file(FileId id, AccountId account, WallTime now) = 0;
-  // Not expired ones, newest first, ids below `before` (nil = from the newest).
-  virtual Result<std::vector<File>> list_files(AccountId account, FileId before, WallTime now,
-                                               std::size_t limit) = 0;
+  // Not expired ones.
+  virtual Result<std::vector<File>> list_files(AccountId account, const FilesStart& start,
+                                               WallTime now, std::size_t limit) = 0;
   // kNotFound when there was none.
   virtual Status delete_file(FileId id, AccountId account) = 0;
   // Expired by `now`, oldest first; for the sweeper, which deletes them.
@@ -69,6 +76,10 @@ class FilesStore {
   // Like create_file(). kNotFound when there is no such prediction or its data was removed: then
   // the blob is dead.
   virtual Status create_output(const OutputFile& file) = 0;
+  // Makes the content of the upload `source` of `account` a file of `file.prediction`, too, and
+  // copies nothing: prediction, secret, filename and created_at of `file` count. kNotFound when
+  // there is no such upload by now, or when create_output() would say so.
+  virtual Status share_upload(FileId source, AccountId account, const OutputFile& file) = 0;
   // kNotFound.
   virtual Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
                                         std::string_view filename) = 0;
@@ -76,8 +87,9 @@ class FilesStore {
   // All that these predictions put out, kept or not.
   virtual Status delete_outputs(std::span<const PredictionId> predictions) = 0;
 
-  // Keys of blobs to remove.
-  virtual Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) = 0;
+  // Keys of blobs to remove that are greater than `after` (empty = from the first), in order.
+  virtual Result<std::vector<std::string>> list_dead_blobs(std::string_view after,
+                                                           std::size_t limit) = 0;
   // These were removed.
   virtual Status forget_dead_blobs(std::span<const std::string> keys) = 0;
   // Those of `keys` that no content has and that are not dead: of uploads that never ended.

@@ -57,6 +57,9 @@ struct InstanceRow {
   WallTime state_since;
   std::optional<WallTime> ready_at;
   std::string detail;  // Reason of a failure, with the log's tail.
+  // Training pools: whose training it is started for, who therefore pays for its setup (usage.h).
+  // 0: not known. For insert_instances only; reads leave it 0.
+  AccountId started_for = 0;
 };
 struct InstanceChange {
   InstanceId id;
@@ -100,7 +103,8 @@ class FleetStore {
   // By hostname, all states. Cell 0 = of all cells.
   virtual Result<std::vector<WorkerRow>> list_workers(CellId cell) = 0;
 
-  // Instances. insert is fenced (kAborted).
+  // Instances. insert is fenced (kAborted). It also decides who pays for them (usage.h). One of a
+  // training pool with nobody in `started_for` is for the training that has waited longest there.
   virtual Status insert_instances(const Fence& fence, std::span<const InstanceRow> rows) = 0;
   // Never leaves a terminal state; unknown ids are ignored.
   virtual Status update_instances(std::span<const InstanceChange> changes) = 0;
@@ -129,8 +133,8 @@ class MaintenanceStore {
   // The database's clock, to measure the offset of ours.
   virtual Result<WallTime> now() = 0;
   // Drops whole partitions that are older than `keep` and hold no active prediction, and forgets
-  // processes and idempotency keys long gone. Idempotent; several processes may call it at once.
-  // Returns how many partitions were dropped.
+  // processes, idempotency keys and meters of instances (usage.h) long gone. Idempotent; several
+  // processes may call it at once. Returns how many partitions were dropped.
   virtual Result<std::int32_t> drop_expired(WallTime now, const Retention& keep) = 0;
 };
 

@@ -21,14 +21,16 @@
 
 namespace mimeo::store {
 
-// `start` and `completed` are durable. `output` and `logs` come from the event hub, are never
-// retried, and are only here when somebody asked for one again.
+// `start` and `completed` are durable, and so is one last `output` or `logs` of a prediction that
+// has ended and whose `completed` nobody wants. Otherwise those two come from the event hub, are
+// never retried, and are only here when somebody asked for one again.
 struct WebhookDelivery {
   std::int64_t id = 0;
   PredictionId prediction;
   WebhookEvent event = WebhookEvent::kCompleted;
   std::string redelivery_of;  // The webhook-id of what is sent again on request; else empty.
   std::uint32_t tries = 0;    // How often it was tried before.
+  std::uint32_t claim = 0;    // Which claim of it this is: for settle().
   WallTime created_at;
   AccountId account = 0;
   std::string url;  // Empty when the prediction is gone.
@@ -50,10 +52,12 @@ struct WebhookSettlement {
     kTryAgainFreely,  // The same; this one does not count as a try.
   };
   std::int64_t outbox_id = 0;  // 0 = not in the outbox. Unknown ids are ignored.
+  std::uint32_t claim = 0;     // As it was handed out.
   Then then = Then::kRemove;
   std::chrono::milliseconds delay{0};
   // For the log, with `attempt` as its newest; nullopt = nothing worth telling. Of `delivery`,
-  // `row`, `attempts`, `created_at` and `changed_at` are the store's to fill.
+  // `row`, `attempts`, `created_at` and `changed_at` are the store's to fill. Account 0: the
+  // prediction is gone; what the log has as pending has failed, and nothing is added.
   std::optional<LoggedWebhook> delivery;
   WebhookAttempt attempt;
 };
@@ -68,7 +72,9 @@ class OutboxStore {
                                                          std::chrono::milliseconds lease,
                                                          ReplicaId sender) = 0;
   // All or nothing; may be lost when the database crashes (the deliveries are then sent again).
-  // Attempts on predictions whose content is gone are kept without theirs.
+  // Attempts on predictions whose content is gone are kept without theirs. A claim that is not the
+  // newest any more moves nothing in the outbox; the log gets its attempt, and its state only when
+  // it was delivered. Nothing but redeliver_webhook() takes back that something was delivered.
   virtual Status settle(std::span<const WebhookSettlement> batch) = 0;
 
   // Asks to send `output` and `logs` of these predictions, without others doing the same, for

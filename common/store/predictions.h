@@ -65,7 +65,7 @@ struct NewPrediction {
   std::string input;         // JSON object as the caller sent it; secrets included.
   std::string public_input;  // What the API echoes (secrets redacted); empty = same as input.
   std::string webhook;       // Empty = none.
-  std::uint8_t webhook_events = 0;  // Bits: 1 start, 2 output, 4 logs, 8 completed.
+  std::uint8_t webhook_events = 0;  // Bits: 1 start, 2 output, 4 logs, 8 completed, 16 given.
   std::string stream_token;     // Credential in the stream URL; empty = the model cannot stream.
   std::string destination;      // Trainings: "owner/name"; else empty.
   std::string idempotency_key;  // Empty = none; unique per account for two days.
@@ -234,9 +234,10 @@ class PredictionStore {
   // True per item whose row changed. Also writes the webhook outbox row for `start` (once, not for
   // a retry).
   virtual Result<std::vector<bool>> mark_started(std::span<const Started> batch) = 0;
-  // Also writes payloads, the run counter, the webhook outbox row for `completed` and, when it was
-  // ever assigned, a row for usage.h. Of
-  // several items with one id, at most one is committed.
+  // Also writes payloads, the run counter, the webhook outbox rows (for `completed`; for `start`
+  // when mark_started() never came; for a last `output` or `logs` when those are wanted but not
+  // `completed`) and, when it was ever assigned, a row for usage.h. Of several items with one id,
+  // at most one is committed.
   virtual Result<std::vector<FinishOutcome>> finish(std::span<const Finish> batch) = 0;
   // True per item whose row changed. kAborted when the fence does not hold.
   virtual Result<std::vector<bool>> requeue(const Fence& fence, std::span<const Requeue> batch) = 0;

@@ -53,7 +53,8 @@ class RetentionStore {
   // This prediction keeps its data and its record until release_prediction(). kNotFound when there
   // is none, kFailedPrecondition when its data was removed. Trainings and running predictions, too.
   virtual Status keep_prediction(PredictionId id) = 0;
-  // The rules hold again, as if it had never been kept. OK when it was not.
+  // The rules hold again, as if it had never been kept. OK when it was not. Without effect while it
+  // is an example of a model (DiscoveryStore::remove_example).
   virtual Status release_prediction(PredictionId id) = 0;
 
   // Due by `now` and not kept, oldest first.

@@ -1,10 +1,10 @@
 // Persistence of metering: how long instances and predictions held hardware, what that costs, who
 // pays it, and what may be spent. docs/usage.md defines every word used here.
 //
-// The facts are elsewhere and durable before: rows of `instances` (made, ready, ended) and what
-// PredictionStore::finish leaves in `usage_pending`. meter() turns them into sums. It does so in
-// one transaction that takes the facts away from where it found them (or finds them again
-// unchanged), so that each counts once, whoever dies when.
+// The facts are elsewhere and durable before: rows of `instances` (made, ready, ended; and who
+// pays, settled when they are inserted) and what PredictionStore::finish leaves in `usage_pending`.
+// meter() turns them into sums. It does so in one transaction that takes the facts away from where
+// it found them (or finds them again unchanged), so that each counts once, whoever dies when.
 //
 // Same rules as predictions.h: methods block, are thread-safe, and may be repeated. All times are
 // UTC; durations are whole milliseconds. Amounts are nano-units, billionths of the operator's
@@ -12,12 +12,13 @@
 // ever rounded.
 //
 // Implementations: memory/memory_usage.h (tests), postgres/postgres_store.h. Both pass
-// contract/usage_contract.h.
+// contract/usage_contract.h and contract/billing_contract.h.
 
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,13 +42,29 @@ enum class UsageKind : std::uint8_t {
 // "deployment", "private_model", "public_model", "training", "earlier".
 [[nodiscard]] std::string_view to_string(UsageKind kind);
 
+// Amounts do not wrap: a sum beyond the largest number is the largest number.
+[[nodiscard]] constexpr std::int64_t add_up(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
+}
+[[nodiscard]] constexpr std::chrono::milliseconds add_up(std::chrono::milliseconds a,
+                                                         std::chrono::milliseconds b) {
+  return a + b;
+}
+
 // Sums of one thing, by what the time was spent on.
 template <class T>
 struct Phases {
   T setup{};   // From the order to the first moment that it can run something.
   T idle{};    // Ready, and nothing runs.
   T active{};  // At least one prediction runs; or, where runs are paid, the runs themselves.
-  [[nodiscard]] T total() const { return setup + idle + active; }
+  [[nodiscard]] T total() const { return add_up(add_up(setup, idle), active); }
+  Phases& operator+=(const Phases& other) {
+    setup = add_up(setup, other.setup);
+    idle = add_up(idle, other.idle);
+    active = add_up(active, other.active);
+    return *this;
+  }
   friend bool operator==(const Phases&, const Phases&) = default;
 };
 using PhaseTimes = Phases<std::chrono::milliseconds>;
@@ -66,25 +83,35 @@ struct UsageGrouping {
   bool by_deployment = false;
   bool by_kind = false;
 };
-struct UsageQuery {
-  std::optional<AccountId> account;  // kUnbilled too; nullopt = all.
-  WallTime from;                     // Inclusive; the hour that it lies in counts as a whole.
-  WallTime to;                       // Exclusive: hours that begin at or after it do not count.
-  UsageGrouping grouping;
-  std::size_t limit = 10'000;
+struct UsageSums {
+  PhaseTimes time;
+  PhaseAmounts amount;
+  std::int64_t predictions = 0;      // That ended, trainings too.
+  std::chrono::milliseconds ran{0};  // Sum of their run times, whoever paid for these how.
+  UsageSums& operator+=(const UsageSums& other) {
+    time += other.time;
+    amount += other.amount;
+    predictions += other.predictions;
+    ran += other.ran;
+    return *this;
+  }
 };
 // Columns that are not grouped by stay empty.
-struct UsageLine {
+struct UsageLine : UsageSums {
   std::optional<WallTime> begin;  // Of the hour, day or month.
   std::string account;            // Username; empty for kUnbilled.
   std::string sku;
   std::string model;       // "owner/name"; empty when unknown (kEarlier).
   std::string deployment;  // "owner/name"; empty for none.
   std::optional<UsageKind> kind;
-  PhaseTimes time;
-  PhaseAmounts amount;
-  std::int64_t predictions = 0;      // That ended, trainings too.
-  std::chrono::milliseconds ran{0};  // Sum of their run times, whoever paid for these how.
+};
+struct UsageQuery {
+  std::optional<AccountId> account;  // kUnbilled too; nullopt = all.
+  WallTime from;                     // Inclusive; the hour that it lies in counts as a whole.
+  WallTime to;                       // Exclusive: hours that begin at or after it do not count.
+  UsageGrouping grouping;
+  std::optional<UsageLine> after;  // Cursor: the last line of the page before; its sums are unused.
+  std::size_t limit = 10'000;
 };
 
 // One prediction that was assigned at least once and has ended.
@@ -114,6 +141,9 @@ struct Price {
   std::optional<WallTime> since;  // nullopt: always.
   std::int64_t micros_per_second = 0;
 };
+
+// In micro-units: fits into 64 bits as nano-units, and is exact in JSON.
+inline constexpr std::int64_t kHighestSpendLimit = 9'000'000'000'000'000;
 
 // Most that an account may spend in a calendar month (UTC), in micro-units. nullopt = no limit.
 struct SpendLimits {
@@ -161,7 +191,9 @@ class UsageStore {
   // run are kept. Costs a scan of active predictions.
   virtual Status seal_usage(WallTime before) = 0;
 
-  // In the order of the grouped columns. kOutOfRange when there are more than `limit`.
+  // In the order of the grouped columns, each combination of them once: things that have the same
+  // name (a deployment that was deleted and made again) share a line. Of all accounts it may take
+  // longer than a request should.
   virtual Result<std::vector<UsageLine>> list_usage(const UsageQuery& query) = 0;
   // Newest first. Those whose records were dropped by retention are not there any more.
   virtual Result<std::vector<PredictionUsage>> list_prediction_usage(
@@ -169,8 +201,10 @@ class UsageStore {
   // Of a hardware class, newest first. A change counts for minutes and runs that begin after it.
   virtual Result<std::vector<Price>> list_prices(std::string_view sku) = 0;
 
-  // Of the calendar month of `now`.
+  // Of the calendar month of `now`. Sums up the month.
   virtual Result<Spend> get_spend(AccountId account, WallTime now) = 0;
+  // Spend::is_reached of that month. Costs a look-up for an account without limits.
+  virtual Result<bool> is_limit_reached(AccountId account, WallTime now) = 0;
   // kNotFound when there is no such account.
   virtual Status set_spend_limit(AccountId account, LimitSetter setter,
                                  std::optional<std::int64_t> micros) = 0;

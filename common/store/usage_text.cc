@@ -65,8 +65,10 @@ Result<UsageGrouping> parse_usage_grouping(std::string_view text) {
     } else if (word == "kind") {
       by.by_kind = true;
     } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "group_by: `", word, "` is none of hour, day, month, hardware, model, deployment, kind"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("group_by: `", word,
+                       "` is none of hour, day, month, account, hardware, model, deployment, "
+                       "kind"));
     }
     if (!is_alone) {
       return absl::InvalidArgumentError("group_by: only one of hour, day and month");

@@ -22,6 +22,28 @@ TEST(UsageText, SaysWhatIsWrongWithGroups) {
   }
 }
 
+TEST(UsageText, NamesEveryGroup) {
+  const std::string message(parse_usage_grouping("week").status().message());
+  for (const char* word :
+       {"hour", "day", "month", "account", "hardware", "model", "deployment", "kind"}) {
+    EXPECT_NE(message.find(word), std::string::npos) << message;
+  }
+}
+
+TEST(UsageText, SumsStopAtTheHighestNumber) {
+  UsageSums sums;
+  sums.amount.active = std::numeric_limits<std::int64_t>::max() - 1;
+  UsageSums more;
+  more.amount = {1, 2, 3};
+  more.time.idle = milliseconds{4};
+  sums += more;
+  sums += more;
+  EXPECT_EQ(sums.amount.active, std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(sums.amount.total(), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(sums.amount.idle, 4);
+  EXPECT_EQ(sums.time.total(), milliseconds{8});
+}
+
 TEST(UsageText, LinesHaveTheColumnsOfTheHeader) {
   UsageGrouping by;
   by.step = UsageStep::kDay;

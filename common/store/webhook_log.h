@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -21,6 +22,30 @@ namespace mimeo::store {
 
 // Numbers are stored and are the bits of NewPrediction::webhook_events.
 enum class WebhookEvent : std::uint8_t { kStart = 1, kOutput = 2, kLogs = 4, kCompleted = 8 };
+// One more of those bits: the caller named the events, they are not the default.
+inline constexpr std::uint8_t kWebhookEventsGiven = 16;
+// Their names in the API.
+struct WebhookEventName {
+  WebhookEvent event;
+  std::string_view name;
+};
+inline constexpr std::array kWebhookEventNames{
+    WebhookEventName{WebhookEvent::kStart, "start"},
+    WebhookEventName{WebhookEvent::kOutput, "output"},
+    WebhookEventName{WebhookEvent::kLogs, "logs"},
+    WebhookEventName{WebhookEvent::kCompleted, "completed"}};
+[[nodiscard]] constexpr std::string_view name_of(WebhookEvent event) {
+  for (const WebhookEventName& known : kWebhookEventNames) {
+    if (known.event == event) return known.name;
+  }
+  return "";
+}
+[[nodiscard]] constexpr std::optional<WebhookEvent> webhook_event_of(std::string_view name) {
+  for (const WebhookEventName& known : kWebhookEventNames) {
+    if (known.name == name) return known.event;
+  }
+  return std::nullopt;
+}
 
 // One request and what came of it. Texts are bounded by who writes them.
 struct WebhookAttempt {
@@ -41,6 +66,27 @@ enum class DeliveryState : std::uint8_t {
   kDelivered = 1,  // The receiver answered 2xx.
   kFailed = 2,     // Given up.
 };
+// Their names in the API.
+struct DeliveryStateName {
+  DeliveryState state;
+  std::string_view name;
+};
+inline constexpr std::array kDeliveryStateNames{
+    DeliveryStateName{DeliveryState::kPending, "pending"},
+    DeliveryStateName{DeliveryState::kDelivered, "delivered"},
+    DeliveryStateName{DeliveryState::kFailed, "failed"}};
+[[nodiscard]] constexpr std::string_view name_of(DeliveryState state) {
+  for (const DeliveryStateName& known : kDeliveryStateNames) {
+    if (known.state == state) return known.name;
+  }
+  return "";
+}
+[[nodiscard]] constexpr std::optional<DeliveryState> delivery_state_of(std::string_view name) {
+  for (const DeliveryStateName& known : kDeliveryStateNames) {
+    if (known.name == name) return known.state;
+  }
+  return std::nullopt;
+}
 
 struct LoggedWebhook {
   std::int64_t row = 0;  // Rises with the first attempt's time; given by the store.
@@ -82,10 +128,11 @@ class WebhookLogStore {
   virtual Result<LoggedWebhook> get_webhook(std::string_view id, AccountId account) = 0;
   // Oldest first; empty once the prediction's content was removed.
   virtual Result<std::vector<WebhookAttempt>> list_webhook_attempts(std::string_view id) = 0;
-  // Sends it once more, at once. What is still to be tried is only tried sooner. kNotFound.
+  // Sends it once more, at once. What is still to be tried is only tried sooner, and what is on its
+  // way left alone. kNotFound; kFailedPrecondition when the prediction is gone.
   virtual Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) = 0;
 
-  // Forgets what was sent and answered for these predictions, as part of removing their content.
+  // Forgets what was sent and answered for these predictions, after their content was removed.
   virtual Status remove_webhook_content(std::span<const PredictionId> predictions) = 0;
   // Removes deliveries whose first attempt was before `before`, and of each account all but the
   // newest `per_account`; a few thousand per call. Returns how many: call again until it is 0.
@@ -93,7 +140,8 @@ class WebhookLogStore {
 
   // What signs at `now`. kNotFound.
   virtual Result<WebhookSecrets> get_webhook_secrets(AccountId account, WallTime now) = 0;
-  // The secret until now goes on signing until `until`; one before it ends. kNotFound.
+  // The secret until now goes on signing until `until`; one before it ends. The account's file
+  // secret is replaced, too. kNotFound.
   virtual Status rotate_webhook_secret(AccountId account, std::string_view secret,
                                        WallTime until) = 0;
 };

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "control-plane/api/file_links.h"
 #include "control-plane/api/resources.h"
 #include "control-plane/http/json_text.h"
 #include "control-plane/http/json_writer.h"
@@ -90,7 +89,7 @@ Answer show(Api& api, Call& call) {
   out.end_object().key("retention_is_default").begin_object();
   out.key("api").boolean(!rules.has_own_api).key("web").boolean(!rules.has_own_web).end_object();
   out.key("retention_maximum_seconds").integer(api.settings.longest_keep.count());
-  out.key("file_signing_secret").string(file_signing_secret(call.account())).end_object();
+  out.key("file_signing_secret").string(call.account().file_secret).end_object();
   co_return json_response(200, out.take());
 }
 

@@ -106,6 +106,12 @@ TEST_F(AccountsApi, WhatIsWrongWithANewTokenIsSaid) {
   EXPECT_EQ(post("/v1/account/tokens", {{"name", std::string(61, 'x')}}).status, 400);
   EXPECT_EQ(post("/v1/account/tokens", {{"name", "x"}, {"scopes", "read"}}).status, 400);
   EXPECT_EQ(post("/v1/account/tokens", {{"name", "x"}, {"owner", "stranger"}}).status, 404);
+  EXPECT_EQ(post("/v1/account/tokens", {{"name", "x"}, {"scope", {"read"}}}).status, 400)
+      << "a misspelt field must not make a token that may do everything";
+  EXPECT_EQ(post("/v1/account/tokens", {{"name", "x"}, {"scopes", json::array()}}).status, 400);
+  make({{"name", "x"}}, token_);
+  const auto id = get("/v1/account/tokens").json()["results"][0]["id"].dump();
+  EXPECT_EQ(call("PATCH", "/v1/account/tokens/" + id, R"({"scopes":["read"]})").status, 400);
   EXPECT_EQ(get("/v1/account/tokens/nonsense").status, 404);
   EXPECT_EQ(get("/v1/account/tokens?cursor=nonsense").status, 400);
 }
@@ -203,7 +209,47 @@ TEST_F(AccountsApi, TokensEndWithTheMembershipOfWhoMadeThem) {
       << "whoever wants may leave";
   EXPECT_EQ(whoami(text), 401);
   EXPECT_EQ(set_role("stranger", "viewer", token_), 201);
-  EXPECT_EQ(whoami(text), 200);
+  EXPECT_EQ(whoami(text), 401) << "for good";
+  EXPECT_EQ(whoami(make({{"name", "v"}, {"owner", "corp"}}, stranger_token_)), 200);
+}
+
+TEST_F(AccountsApi, ATokenGivesNoRoleThatMayDoMoreOrLastsLonger) {
+  const std::string narrow = make({{"name", "n"}, {"scopes", {"account", "read"}}}, token_);
+  EXPECT_EQ(set_role("stranger", "viewer", narrow), 201);
+  for (const char* role : {"owner", "admin", "developer", "billing"}) {
+    EXPECT_EQ(set_role("stranger", role, narrow), 403) << role;
+  }
+  EXPECT_EQ(set_role("stranger", "viewer", narrow), 200) << "nothing more than before";
+  const std::string ending = make({{"name", "e"}, {"expires_at", "2500-01-01T00:00:00Z"}}, token_);
+  EXPECT_EQ(set_role("stranger", "admin", ending), 403);
+  EXPECT_EQ(set_role("stranger", "owner", ending), 403);
+  EXPECT_EQ(set_role("stranger", "developer", ending), 200);
+  EXPECT_EQ(set_role("stranger", "owner", token_), 200);
+  EXPECT_EQ(set_role("stranger", "viewer", narrow), 200) << "less than before";
+  EXPECT_EQ(set_role("stranger", "admin", token_), 200);
+  EXPECT_EQ(set_role("stranger", "owner", ending), 403) << "an admin cannot make owners";
+}
+
+TEST_F(AccountsApi, AMembersRoleBoundsWhatItsOwnTokenMayDoThere) {
+  ASSERT_EQ(set_role("stranger", "billing", token_), 201);
+  const auto status = [&](const std::string& method, const std::string& path,
+                          const std::string& body = "") {
+    return call(method, path, body, as(stranger_token_)).status;
+  };
+  const std::string corp = "/v1/organizations/corp";
+  EXPECT_EQ(status("GET", corp), 403);
+  EXPECT_EQ(status("GET", corp + "/members"), 403);
+  EXPECT_EQ(status("PATCH", corp, R"({"name":"x"})"), 403);
+  EXPECT_EQ(actions("?owner=corp").front(), "organization.update") << "the refusal";
+  EXPECT_EQ(status("PUT", corp + "/members/acme", R"({"role":"viewer"})"), 403);
+  EXPECT_EQ(status("DELETE", corp + "/members/acme"), 403);
+  EXPECT_EQ(status("GET", "/v1/account/audit-log?owner=corp"), 403);
+  EXPECT_EQ(status("GET", "/v1/account/tokens?owner=corp"), 200) << "its own";
+  EXPECT_EQ(
+      status("POST", "/v1/account/tokens", R"({"name":"b","owner":"corp","scopes":["billing"]})"),
+      201);
+  EXPECT_EQ(status("DELETE", corp + "/members/stranger"), 204) << "it may leave";
+  EXPECT_EQ(status("GET", corp), 404);
 }
 
 TEST_F(AccountsApi, MembersSeeTheTokensThatTheyMade) {
@@ -284,6 +330,7 @@ TEST_F(AccountsApi, EachAccountHasItsOwnLog) {
   EXPECT_EQ(get("/v1/account/audit-log?owner=corp").json()["results"][1]["details"]["role"],
             "viewer");
   EXPECT_EQ(get("/v1/account/audit-log?created_after=nonsense").status, 400);
+  EXPECT_EQ(get("/v1/account/audit-log?created_after=2000-01-01+00:00:00").status, 200);
 }
 
 TEST_F(AccountsApi, TheAuditLogIsPagedNewestFirst) {

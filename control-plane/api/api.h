@@ -70,6 +70,7 @@ struct ApiParts {
   EventHub& hub;
   SchedulerClient& scheduler;  // Told of changed targets: a hint.
   BlockingPool& pool;
+  BlockingPool& transfers;  // For `blobs` alone: a store of files that hangs holds nothing else up.
   const Clock& clock;
   Random& random;
   store::AccountsStore& accounts;

@@ -47,10 +47,10 @@ Result<store::AuditFilter> filter_of(const http::RequestHead& head) {
   filter.target = head.parameter("target").value_or("");
   filter.limit = kPageSize + 1;
   if (const auto after = head.parameter("created_after"); after && !after->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(filter.after, parse_rfc3339(*after));
+    MIMEO_ASSIGN_OR_RETURN(filter.after, parse_iso8601(*after));
   }
   if (const auto before = head.parameter("created_before"); before && !before->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(filter.before, parse_rfc3339(*before));
+    MIMEO_ASSIGN_OR_RETURN(filter.before, parse_iso8601(*before));
   }
   MIMEO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(head));
   if (cursor) {
@@ -64,7 +64,8 @@ Result<store::AuditFilter> filter_of(const http::RequestHead& head) {
 }  // namespace
 
 Answer list_audit_log(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting, co_await acting_for_owner(&api, &call));
+  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting,
+                            co_await acting_for_owner(&api, &call, ActingNeeds::kScopesOfRoute));
   if (!is_administrator(acting.role)) {
     co_return problem::forbidden(
         concat("Only owners and admins of ", acting.account.username, " can read its audit log."));

@@ -109,21 +109,22 @@ CatalogReader::Read<store::Version> CatalogReader::refused_push(std::string owne
   co_return co_await pool_.run(std::move(read));
 }
 
-CatalogReader::Read<KnownDeployment> CatalogReader::deployment(std::string owner,
-                                                               std::string name) {
+CatalogReader::Read<KnownDeployment> CatalogReader::deployment(std::string owner, std::string name,
+                                                               AccountId viewer) {
   const std::string key = name_key(owner, name);
-  if (auto known = deployments_.find(key)) co_return known;
-  auto read = [catalog = &catalog_, owner,
-               name]() -> Result<std::shared_ptr<const KnownDeployment>> {
-    auto known = std::make_shared<KnownDeployment>();
-    MIMEO_ASSIGN_OR_RETURN(known->deployment, catalog->get_deployment(owner, name));
+  auto known = deployments_.find(key);
+  if (known != nullptr && known->deployment.owner_id == viewer) co_return known;
+  auto read = [catalog = &catalog_, owner, name,
+               viewer]() -> Result<std::shared_ptr<const KnownDeployment>> {
+    auto found = std::make_shared<KnownDeployment>();
+    MIMEO_ASSIGN_OR_RETURN(found->deployment, catalog->get_deployment(owner, name));
+    if (found->deployment.owner_id != viewer) return absl::NotFoundError("no such deployment");
     MIMEO_ASSIGN_OR_RETURN(const store::RunnableTarget runnable,
-                           catalog->get_runnable_target(known->deployment.target));
-    known->target = runnable.target;
-    return known;
+                           catalog->get_runnable_target(found->deployment.target));
+    found->target = runnable.target;
+    return found;
   };
-  MIMEO_CO_ASSIGN_OR_RETURN(std::shared_ptr<const KnownDeployment> known,
-                            co_await pool_.run(std::move(read)));
+  MIMEO_CO_ASSIGN_OR_RETURN(known, co_await pool_.run(std::move(read)));
   deployments_.put(key, known);
   co_return known;
 }

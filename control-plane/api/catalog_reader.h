@@ -53,7 +53,8 @@ class CatalogReader {
   // The newest push to the model that did not become a version, if newer than its latest version.
   // For the eyes of its owner: kNotFound for others, too. Not remembered.
   Read<store::Version> refused_push(std::string owner, std::string name, AccountId viewer);
-  Read<KnownDeployment> deployment(std::string owner, std::string name);
+  // kNotFound also for others than its owner, who are answered no sooner than when there is none.
+  Read<KnownDeployment> deployment(std::string owner, std::string name, AccountId viewer);
   Read<store::Target> version_pool(VersionId id, std::string sku, std::int32_t max_instances);
   Read<std::vector<Hardware>> hardware();
   Read<store::Account> account(AccountId id);

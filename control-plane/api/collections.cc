@@ -30,7 +30,9 @@ Result<Shown> read_collection(const ApiParts& parts, const Urls& urls, const std
   MIMEO_ASSIGN_OR_RETURN(shown.collection, parts.discovery.get_collection(slug));
   MIMEO_ASSIGN_OR_RETURN(const std::vector<store::Model> models,
                          parts.discovery.list_collection_models(shown.collection.id, viewer));
-  MIMEO_ASSIGN_OR_RETURN(shown.models, show_models(parts, urls, models));
+  MIMEO_ASSIGN_OR_RETURN(ListedModels listed,
+                         list_models_json(parts, urls, models, Overflow::kHasLess));
+  shown.models = std::move(listed.texts);
   return shown;
 }
 

@@ -24,6 +24,18 @@ class DiscoveryApi : public ApiTest {
   json follow(const json& link) {
     return get(link.get<std::string>().substr(std::string("https://mimeo.example").size())).json();
   }
+  // Public, with a schema of 1 MB.
+  store::Model add_large_model(const std::string& name, char digit, std::size_t number) {
+    store::Model model = add_model(account_, name, store::Visibility::kPublic);
+    store::Version version;
+    version.id = *VersionId::parse(std::string(62, digit) + std::to_string(10 + number));
+    version.model = model.id;
+    version.cog_version = "0.9.4";
+    version.openapi_schema = json{{"info", std::string(1'000'000, 'x')}}.dump();
+    version.created_at = clock_.now();
+    EXPECT_TRUE(store_.put_version(version).ok());
+    return model;
+  }
   void add_collection(const std::string& slug) {
     store::Collection collection;
     collection.slug = slug;
@@ -87,6 +99,70 @@ TEST_F(DiscoveryApi, AQueryIsPagedByScore) {
   EXPECT_EQ(call("QUERY", "/v1/models?cursor=cD14", "robot").status, 400);
   EXPECT_EQ(call("QUERY", "/v1/models", std::string(1'001, 'x')).status, 400);
   EXPECT_EQ(names(call("QUERY", "/v1/models", "").json()).size(), 25U) << "everything fits";
+}
+
+TEST_F(DiscoveryApi, ClientsFollowTheLinksOfAQueryWithGet) {
+  for (int i = 0; i < 30; ++i) {
+    add_model(account_, "robot-" + std::to_string(i), store::Visibility::kPublic);
+  }
+  add_model(account_, "other", store::Visibility::kPublic);
+  const json first = call("QUERY", "/v1/models", "robot").json();
+  const json second = follow(first["next"]);
+  EXPECT_EQ(second["results"].size(), 5U);
+  EXPECT_EQ(second["next"], nullptr);
+  EXPECT_EQ(follow(second["previous"])["results"], first["results"]);
+  EXPECT_EQ(get("/v1/models?query=robot").json(), first);
+  EXPECT_EQ(call("QUERY", "/v1/models?query=robot", "").json(), first);
+  EXPECT_EQ(names(call("QUERY", "/v1/models?query=robot", "other").json()), Names{"other"})
+      << "the body counts";
+  EXPECT_EQ(get("/v1/models?query=" + std::string(1'001, 'x')).status, 400);
+
+  const std::string of_search = first["next"].get<std::string>();
+  const std::string of_list = get("/v1/models").json()["next"].get<std::string>();
+  const auto cursor_of = [](const std::string& link) { return link.substr(link.find("cursor=")); };
+  EXPECT_EQ(get("/v1/models?" + cursor_of(of_search)).status, 400) << "another kind of page";
+  EXPECT_EQ(get("/v1/models?query=robot&" + cursor_of(of_list)).status, 400);
+}
+
+TEST_F(DiscoveryApi, ListsOfModelsWithLargeSchemasEndEarly) {
+  constexpr std::size_t kModels = 11;
+  for (std::size_t i = 0; i < kModels; ++i) {
+    add_large_model("robot-" + std::to_string(10 + i), static_cast<char>('c' + i % 4), i);
+  }
+  std::set<std::string> seen;
+  std::vector<json> pages;
+  for (json page = get("/v1/models").json();; page = follow(page["next"])) {
+    EXPECT_LE(page.dump().size(), std::size_t{9} << 20);
+    for (const json& model : page["results"]) {
+      EXPECT_NE(model["latest_version"], nullptr);
+      EXPECT_TRUE(seen.insert(model["name"]).second) << "twice";
+    }
+    pages.push_back(page);
+    if (page["next"].is_null()) break;
+  }
+  EXPECT_EQ(seen.size(), kModels);
+  EXPECT_EQ(pages.size(), 2U);
+  EXPECT_EQ(follow(pages[1]["previous"])["results"], pages[0]["results"]);
+
+  const json found = call("QUERY", "/v1/models", "robot").json();
+  EXPECT_LT(found["results"].size(), kModels);
+  EXPECT_EQ(found["results"].size() + follow(found["next"])["results"].size(), kModels);
+}
+
+TEST_F(DiscoveryApi, WhatHasNoPagesShowsLessOfModelsThatDoNotFit) {
+  add_collection("large");
+  for (std::size_t i = 0; i < 11; ++i) {
+    const store::Model model =
+        add_large_model("robot-" + std::to_string(10 + i), static_cast<char>('c' + i % 4), i);
+    ASSERT_TRUE(discovery_.add_to_collection("large", model.id, std::nullopt).ok());
+  }
+  const json models = get("/v1/collections/large").json()["models"];
+  ASSERT_EQ(models.size(), 11U) << "all of them";
+  EXPECT_NE(models[0]["latest_version"], nullptr);
+  EXPECT_EQ(models[10]["latest_version"], nullptr);
+  const Reply hits = get("/v1/search?query=robot");
+  EXPECT_LE(hits.body.size(), std::size_t{9} << 20);
+  EXPECT_EQ(hits.json()["models"].size(), 11U);
 }
 
 TEST_F(DiscoveryApi, ACollectionShowsModelsThatTheCallerMaySee) {

@@ -16,21 +16,7 @@ namespace mimeo::control {
 namespace {
 
 constexpr std::size_t kPageSize = 25;
-constexpr std::size_t kLargestContent = 2U << 20;  // Every list of models shows it.
-
-boost::asio::awaitable<Result<store::Model>> read_model(Api& api, Call& call) {
-  auto read = [catalog = &api.parts.catalog, owner = call.param(0), name = call.param(1),
-               viewer = call.viewer()] { return catalog->get_model(owner, name, viewer); };
-  co_return co_await api.parts.pool.run(std::move(read));
-}
-
-boost::asio::awaitable<Result<store::Model>> read_own_model(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(store::Model model, co_await read_model(api, call));
-  if (model.owner_id != call.viewer()) {
-    co_return absl::PermissionDeniedError("Only the owner of a model can change its examples.");
-  }
-  co_return model;
-}
+constexpr std::size_t kLargestContent = 512U << 10;  // A page of them is read at once.
 
 // The id in the body's only field; notes a problem otherwise.
 PredictionId prediction_of(BodyFields& fields) {
@@ -40,6 +26,15 @@ PredictionId prediction_of(BodyFields& fields) {
     fields.add_problem("prediction", "There is no such prediction of this model.");
   }
   return id.value_or(PredictionId());
+}
+
+// What is an example already; kept again, should somebody have released it.
+Result<store::Example> find_existing(const ApiParts& parts, ModelId model, PredictionId id) {
+  MIMEO_ASSIGN_OR_RETURN(store::Example example, parts.discovery.get_example(model, id));
+  const Status kept = parts.retention.keep_prediction(id);
+  const bool is_gone = absl::IsNotFound(kept) || absl::IsFailedPrecondition(kept);
+  if (!kept.ok() && !is_gone) return kept;
+  return example;
 }
 
 http::Response show(const Api& api, const store::Example& example, int status) {
@@ -90,14 +85,15 @@ Answer list_examples(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Example> examples,
                             co_await api.parts.pool.run(std::move(read)));
   const PageLinks links(model_url(api, call, "/examples"), *call.head);
-  const PageEnds ends = end_page(examples, kPageSize, cursor, links, [](const auto& example) {
-    return key_position(example.added_at, example.prediction.id.str());
-  });
-  std::vector<std::string> results;
+  std::vector<std::string> texts;
   for (const store::Example& example : examples) {
-    results.push_back(prediction_json(example.prediction, api.urls));
+    texts.push_back(prediction_json(example.prediction, api.urls));
   }
-  co_return json_response(200, page_json(ends.next, ends.previous, results));
+  const auto position_of = [](const store::Example& example) {
+    return key_position(example.added_at, example.prediction.id.str());
+  };
+  co_return json_response(
+      200, page_of(std::move(examples), std::move(texts), kPageSize, cursor, links, position_of));
 }
 
 Answer create_example(Api& api, Call& call) {
@@ -105,8 +101,8 @@ Answer create_example(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
   const PredictionId id = prediction_of(fields);
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
-  auto find = [discovery = &api.parts.discovery, model = model.id, id] {
-    return discovery->get_example(model, id);
+  auto find = [parts = &api.parts, model = model.id, id] {
+    return find_existing(*parts, model, id);
   };
   const Result<store::Example> existing = co_await api.parts.pool.run(std::move(find));
   if (existing.ok()) co_return show(api, *existing, 200);
@@ -127,7 +123,7 @@ Answer create_example(Api& api, Call& call) {
   }
   if (view->input.size() + view->output.size() + view->logs.size() > kLargestContent) {
     co_return problem::conflict(
-        "An example can have at most 2 MB of input, output and logs. Upload files instead of "
+        "An example can have at most 512 KB of input, output and logs. Upload files instead of "
         "putting them into the input.");
   }
   auto work = [api = &api, example = example_of(model, *std::move(view), api.parts.clock.now())] {
@@ -149,11 +145,8 @@ Answer delete_example(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const store::Model model, co_await read_own_model(api, call));
   const Result<PredictionId> id = PredictionId::parse(call.param(2));
   if (!id.ok()) co_return problem::not_found();
-  // The row goes last: a crash between leaves something to remove again.
-  auto work = [parts = &api.parts, model = model.id, id = *id]() -> Status {
-    MIMEO_RETURN_IF_ERROR(parts->discovery.get_example(model, id).status());
-    MIMEO_RETURN_IF_ERROR(parts->retention.release_prediction(id));
-    return parts->discovery.remove_example(model, id);
+  auto work = [discovery = &api.parts.discovery, model = model.id, id = *id] {
+    return discovery->remove_example(model, id);
   };
   MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(work)));
   api.reader.forget_model(model.owner, model.name);

@@ -142,6 +142,44 @@ TEST_F(ExamplesApi, ItsFilesAreKept) {
   EXPECT_EQ(get("/v1/predictions/" + id).json()["data_removed"], true);
 }
 
+TEST_F(ExamplesApi, AnAttemptThatFailsLeavesTheExampleOfAnother) {
+  const std::string id = succeeded();
+  ASSERT_EQ(mark(id).status, 201);
+  ASSERT_TRUE(retention_.release_prediction(*PredictionId::parse(id)).ok());
+  EXPECT_EQ(mark(id).status, 200);
+  let_two_days_pass();
+  EXPECT_EQ(get("/v1/predictions/" + id).json()["output"], "hi") << "its data is kept";
+}
+
+TEST_F(ExamplesApi, ListsShowNoLargeDefaultExample) {
+  const std::string small = succeeded("small");
+  const std::string large = succeeded("large", json(std::string(100'000, 'x')).dump());
+  make_public();
+  ASSERT_EQ(mark(large).status, 201);
+  EXPECT_EQ(get("/v1/models/acme/hello").json()["default_example"]["id"], large);
+  EXPECT_EQ(get("/v1/models").json()["results"][0]["default_example"], nullptr);
+  EXPECT_EQ(get("/v1/search?query=hello").json()["models"][0]["model"]["default_example"], nullptr);
+  ASSERT_EQ(mark(small).status, 201);
+  const json body{{"prediction", small}};
+  ASSERT_EQ(call("PUT", "/v1/models/acme/hello/default-example", body.dump()).status, 200);
+  EXPECT_EQ(get("/v1/models").json()["results"][0]["default_example"]["id"], small);
+}
+
+TEST_F(ExamplesApi, PagesOfLargeExamplesEndEarly) {
+  const std::string output = json(std::string(500'000, 'x')).dump();
+  for (int i = 0; i < 18; ++i) {
+    clock_.advance(std::chrono::seconds(1));
+    ASSERT_EQ(mark(succeeded("x", output)).status, 201);
+  }
+  const json first = get(kPath).json();
+  EXPECT_LT(first["results"].size(), 18U);
+  const json second = fetch(first["next"]).json();
+  EXPECT_EQ(first["results"].size() + second["results"].size(), 18U);
+  EXPECT_EQ(second["next"], nullptr);
+  EXPECT_EQ(fetch(second["previous"]).json()["results"], first["results"]);
+  EXPECT_EQ(mark(succeeded("x", json(std::string(600'000, 'x')).dump())).status, 409);
+}
+
 TEST_F(ExamplesApi, DataThatIsGoneIsNoticed) {
   const std::string id = succeeded();
   let_two_days_pass();

@@ -10,11 +10,8 @@
 
 namespace mimeo::control {
 
-// "fsec_..." The secret with which an account signs links to its files. Derived from the webhook
-// secret, so it changes with it.
-[[nodiscard]] std::string file_signing_secret(const store::Account& owner);
-
-// base64(HMAC-SHA256(that secret, "{owner} {id} {expiry}")); `expiry` in Unix seconds.
+// base64(HMAC-SHA256(the account's file secret, "{owner} {id} {expiry}")); `expiry` in Unix
+// seconds.
 [[nodiscard]] std::string sign_file_link(const store::Account& owner, store::FileId id,
                                          std::int64_t expiry);
 

@@ -21,8 +21,8 @@ constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestField = 64 * 1024;
 constexpr std::size_t kLongestName = 255;
 
-// Collects the parts of one upload; the content goes to the blob store as it comes. Used on pool
-// threads, one call at a time.
+// Collects the parts of one upload; the content goes to the blob store as it comes. Used on threads
+// for transfers, one call at a time, and it dies on one: giving an upload up is work, too.
 class Upload final : public PartSink {
  public:
   Upload(blobs::BlobStore& blobs, store::File file, std::uint64_t limit, std::string boundary)
@@ -120,18 +120,17 @@ boost::asio::awaitable<Status> receive(Api& api, http::Exchange& exchange,
     if (!count.ok()) co_return count.status();
     if (*count == 0) co_return absl::OkStatus();
     auto feed = [upload, data = buffer.substr(0, *count)] { return upload->feed(data); };
-    MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(feed)));
+    MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.transfers.run(std::move(feed)));
   }
 }
 
 // Stores the metadata last: a file that is listed is there.
 boost::asio::awaitable<Result<store::File>> complete(Api& api, std::shared_ptr<Upload> upload) {
-  auto work = [parts = &api.parts, upload]() -> Result<store::File> {
-    MIMEO_ASSIGN_OR_RETURN(store::File file, upload->finish());
-    MIMEO_RETURN_IF_ERROR(parts->files.create_file(file));
-    return file;
-  };
-  co_return co_await api.parts.pool.run(std::move(work));
+  auto finish = [upload] { return upload->finish(); };
+  MIMEO_CO_ASSIGN_OR_RETURN(store::File file, co_await api.parts.transfers.run(std::move(finish)));
+  auto create = [files = &api.parts.files, file] { return files->create_file(file); };
+  MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(create)));
+  co_return file;
 }
 
 }  // namespace
@@ -148,7 +147,8 @@ ExchangeAnswer create_file(Api& api, Call& call, http::Exchange& exchange) {
   file.expires_at = file.created_at + api.settings.file_lifetime;
   file.blob_key = blobs::content_key(file.id);
   const std::uint64_t limit = api.settings.max_file.count;
-  auto upload = std::make_shared<Upload>(api.parts.blobs, std::move(file), limit, *boundary);
+  const std::shared_ptr<Upload> upload = api.parts.transfers.share(
+      std::make_unique<Upload>(api.parts.blobs, std::move(file), limit, *boundary));
   const Status received = co_await receive(api, exchange, upload);
   if (upload->is_too_large()) co_return problem::file_too_large(limit);
   if (absl::IsDeadlineExceeded(received)) co_return problem::request_timeout();

@@ -28,38 +28,32 @@ boost::asio::awaitable<Result<store::File>> read_file(Api& api, std::string id, 
 
 }  // namespace
 
-std::string file_signing_secret(const store::Account& owner) {
-  return "fsec_" + crypto::base64url(crypto::hmac_sha256(owner.webhook_secret, "file links"));
-}
-
 std::string sign_file_link(const store::Account& owner, store::FileId id, std::int64_t expiry) {
-  return crypto::base64(crypto::hmac_sha256(file_signing_secret(owner),
-                                            concat(owner.username, " ", id.str(), " ", expiry)));
+  return crypto::base64(
+      crypto::hmac_sha256(owner.file_secret, concat(owner.username, " ", id.str(), " ", expiry)));
 }
 
 Answer list_files(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
-  store::FileId before;
+  store::FilesStart start;
   if (cursor) {
     const Result<store::FileId> id = store::FileId::parse(cursor->position);
-    if (!id.ok()) co_return problem::bad_request("Invalid cursor");
-    before = *id;
+    if (!id.ok() || id->is_nil()) co_return bad_cursor();
+    start.id = *id;
+    start.is_backward = cursor->direction == PageDirection::kBackward;
   }
-  auto read = [files = &api.parts.files, account = call.viewer(), before,
+  auto read = [files = &api.parts.files, account = call.viewer(), start,
                now = api.parts.clock.now()] {
-    return files->list_files(account, before, now, kPageSize + 1);
+    return files->list_files(account, start, now, kPageSize + 1);
   };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::File> files,
                             co_await api.parts.pool.run(std::move(read)));
-  std::optional<std::string> next;
-  if (files.size() > kPageSize) {
-    files.resize(kPageSize);
-    const Cursor last{PageDirection::kForward, files.back().id.str()};
-    next = PageLinks(api.urls.api("/files"), *call.head).to(last);
-  }
+  const PageLinks links(api.urls.api("/files"), *call.head);
+  const PageEnds ends = end_page(files, kPageSize, cursor, links,
+                                 [](const store::File& file) { return file.id.str(); });
   std::vector<std::string> results;
   for (const store::File& file : files) results.push_back(file_json(file, api.urls));
-  co_return json_response(200, page_json(next, std::nullopt, results));
+  co_return json_response(200, page_json(ends.next, ends.previous, results));
 }
 
 Answer get_file(Api& api, Call& call) {
@@ -100,6 +94,7 @@ boost::asio::awaitable<Result<store::File>> opened_by_link(Api& api, Call& call)
   };
   MIMEO_CO_ASSIGN_OR_RETURN(const store::Account account,
                             co_await api.parts.pool.run(std::move(read_account)));
+  if (account.disabled_at) co_return refused;
   MIMEO_CO_ASSIGN_OR_RETURN(store::File file, co_await read_file(api, call.param(0), account.id));
   // '+' of base64 may have come as a blank.
   std::string given = signature;
@@ -117,7 +112,8 @@ ExchangeAnswer download_file(Api& api, Call& call, http::Exchange& exchange) {
   if (absl::IsNotFound(file.status())) co_return problem::file_not_found();
   if (!file.ok()) co_return file.status();
   auto open = [blobs = &api.parts.blobs, key = file->blob_key] { return blobs->open(key); };
-  Result<std::unique_ptr<blobs::BlobReader>> reader = co_await api.parts.pool.run(std::move(open));
+  Result<std::unique_ptr<blobs::BlobReader>> reader =
+      co_await api.parts.transfers.run(std::move(open));
   if (absl::IsNotFound(reader.status())) co_return problem::file_not_found();
   if (!reader.ok()) co_return reader.status();
   ContentHead head;
@@ -128,7 +124,8 @@ ExchangeAnswer download_file(Api& api, Call& call, http::Exchange& exchange) {
   head.headers.set("Content-Disposition",
                    "attachment; filename*=UTF-8''" + http::percent_encode(file->name));
   std::shared_ptr<blobs::BlobReader> shared = *std::move(reader);
-  co_return co_await serve_content(&api.parts.pool, &exchange, std::move(shared), std::move(head));
+  co_return co_await serve_content(&api.parts.transfers, &exchange, std::move(shared),
+                                   std::move(head));
 }
 
 }  // namespace mimeo::control

@@ -202,6 +202,22 @@ TEST_F(FilesApi, ASignedLinkOpensTheFileWithoutAToken) {
   }
 }
 
+TEST_F(FilesApi, ASignedLinkEndsWithTheSecretAndWithTheAccount) {
+  const std::string id = uploaded("x");
+  const std::string secret = get("/v1/account/settings").json()["file_signing_secret"];
+  EXPECT_EQ(secret, account_.file_secret);
+  const std::string old = link(id, now_s() + 60);
+  EXPECT_EQ(call("POST", "/v1/webhooks/default/secret/rotate").status, 200);
+  EXPECT_EQ(call("GET", old, "", {{"Authorization", ""}}).status, 404);
+  EXPECT_NE(get("/v1/account/settings").json()["file_signing_secret"], secret);
+  account_ = *store_.get_account(account_.id);
+  EXPECT_EQ(call("GET", link(id, now_s() + 60), "", {{"Authorization", ""}}).status, 200);
+  store::AccountChange disable;
+  disable.disabled_at = std::optional<WallTime>(clock_.now());
+  ASSERT_TRUE(store_.update_account(account_.id, disable, {}).ok());
+  EXPECT_EQ(call("GET", link(id, now_s() + 60), "", {{"Authorization", ""}}).status, 404);
+}
+
 TEST_F(FilesApi, PagesOfFilesHoldAHundred) {
   for (int i = 0; i < 101; ++i) uploaded("x");
   const json first = get("/v1/files").json();

@@ -1,4 +1,10 @@
 // What every request meets before its handler: aliases, tokens, limits, bodies, unknown paths.
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <sstream>
+
+#include "common/telemetry/log.h"
+#include "control-plane/api/resources.h"
 #include "control-plane/api/testing/api_fixture.h"
 
 namespace mimeo::control {
@@ -38,7 +44,9 @@ TEST_F(ApiTest, ABadTokenIsSaidToBeBad) {
 TEST_F(ApiTest, ADisabledTokenAndAnExpiredOneAreRefused) {
   const std::string disabled = add_token(account_);
   EXPECT_EQ(call("GET", "/v1/account", "", as(disabled)).status, 200);
-  ASSERT_EQ(store_.disable_token(last_token_.id, clock_.now()), absl::OkStatus());
+  store::TokenChange change;
+  change.disabled_at = clock_.now();
+  ASSERT_TRUE(store_.update_token(last_token_.id, change, {}).ok());
   clock_.advance(std::chrono::seconds(1));
   EXPECT_EQ(call("GET", "/v1/account", "", as(disabled)).status, 401);
 
@@ -124,10 +132,15 @@ TEST_F(ApiTest, CallsWithoutATokenAreLimitedByAddress) {
   limits_.anonymous = 3;
   start();
   const Fields nobody{{"Authorization", ""}};
-  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).header("ratelimit-remaining"), "2");
+  const auto search = [&](const Fields& fields) {
+    return call("GET", "/v1/search?query=x", "", fields);
+  };
+  EXPECT_EQ(search(nobody).header("ratelimit-remaining"), "2");
+  EXPECT_EQ(search(as("wrong")).header("ratelimit-remaining"), "1") << "as without a token";
+  EXPECT_EQ(search(nobody).status, 200);
+  EXPECT_EQ(search(nobody).status, 429);
+  EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 401) << "counted by themselves";
   EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 401);
-  EXPECT_EQ(call("GET", "/v1/search?query=x", "", as("wrong")).status, 200);
-  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).status, 429);
   const Reply guess = call("GET", "/v1/account", "", as("wrong"));
   EXPECT_EQ(guess.status, 429);
   EXPECT_EQ(guess.header("Retry-After"), "20");
@@ -141,6 +154,70 @@ TEST_F(ApiTest, SomebodyWhoGuessesTokensDoesNotShutOutHisNeighbours) {
   EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 401);
   EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 429);
   EXPECT_EQ(get("/v1/account").status, 200) << "seen before";
+  EXPECT_EQ(call("GET", "/v1/account", "", as(stranger_token_)).status, 200) << "not seen before";
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(call("GET", "/v1/account", "", as("wrong")).status, 429);
+  }
+  const std::string fresh = add_token(account_);
+  EXPECT_EQ(call("GET", "/v1/account", "", as(fresh)).status, 429) << "no look-ups are left";
+  clock_.advance(std::chrono::seconds(1));
+  EXPECT_EQ(call("GET", "/v1/account", "", as(fresh)).status, 200);
+}
+
+TEST_F(ApiTest, CallsWithoutATokenDoNotShutOutATokenThatWasNotSeenLately) {
+  limits_.anonymous = 1;
+  start();
+  const Fields nobody{{"Authorization", ""}};
+  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).status, 200);
+  EXPECT_EQ(call("GET", "/v1/search?query=x", "", nobody).status, 429);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(call("GET", "/v1/account", "", as(add_token(account_))).status, 200);
+  }
+}
+
+// Where the log of the process goes meanwhile.
+class CapturedLog {
+ public:
+  CapturedLog() : before_(spdlog::default_logger()) {
+    auto logger = std::make_shared<spdlog::logger>(
+        "captured", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
+    logger->set_level(spdlog::level::debug);
+    spdlog::set_default_logger(std::move(logger));
+  }
+  ~CapturedLog() { spdlog::set_default_logger(before_); }
+  CapturedLog(const CapturedLog&) = delete;
+  CapturedLog& operator=(const CapturedLog&) = delete;
+  [[nodiscard]] std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+Answer fail(Call&) { co_return absl::InternalError("the store is broken"); }
+
+TEST_F(ApiTest, WhatALinkOpensIsNotInTheLogWhenItFails) {
+  router_->add({"GET", "/broken/{token}", CallHandler(fail), Access::kLinkOnly, RateKind::kNone,
+                1_MiB, Cors::kOff, Scopes{}, ""});
+  const std::string token(53, 'k');
+  const CapturedLog log;
+  EXPECT_EQ(get("/broken/" + token).status, 500);
+  EXPECT_EQ(call("PUT", "/v1/streams/" + token).status, 405);
+  EXPECT_EQ(call("GET", "/v1/streams/" + token + "/x").status, 404);
+  EXPECT_EQ(get("/v1/streams/" + token).status, 404);
+  EXPECT_NE(log.text().find("/broken/{token}"), std::string::npos) << log.text();
+  EXPECT_EQ(log.text().find(token), std::string::npos) << log.text();
+}
+
+TEST_F(ApiTest, TheAuditLogHasTheClientsAddressBehindAProxy) {
+  trusted_proxies_ = {"127.0.0.1"};
+  start();
+  const auto address_of = [&](const std::string& forwarded) -> std::string {
+    call("PATCH", "/v1/models/acme/hello", "{}", {{"X-Forwarded-For", forwarded}});
+    return get("/v1/account/audit-log").json()["results"][0]["address"];
+  };
+  EXPECT_EQ(address_of("198.51.100.9, 203.0.113.1"), "203.0.113.1");
+  EXPECT_EQ(address_of("2001:db8::7"), "2001:db8::7") << "all of it";
 }
 
 TEST_F(ApiTest, BehindAProxyTheClientsAddressCounts) {

@@ -19,23 +19,6 @@ namespace {
 
 constexpr std::size_t kPageSize = 25;
 constexpr std::size_t kLongestQuery = 1'000;
-constexpr std::int64_t kMostModels = 1'000;  // Of an account.
-
-// As it is now, for calls that show or change it.
-boost::asio::awaitable<Result<store::Model>> read_model(Api& api, Call& call) {
-  auto read = [catalog = &api.parts.catalog, owner = call.param(0), name = call.param(1),
-               viewer = call.viewer()] { return catalog->get_model(owner, name, viewer); };
-  co_return co_await api.parts.pool.run(std::move(read));
-}
-
-// kPermissionDenied for a model that one may see but not change.
-boost::asio::awaitable<Result<store::Model>> read_own_model(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(store::Model model, co_await read_model(api, call));
-  if (model.owner_id != call.viewer()) {
-    co_return absl::PermissionDeniedError("Only the owner of a model can change it.");
-  }
-  co_return model;
-}
 
 Answer show_model(Api& api, store::Model model, int status) {
   MIMEO_CO_ASSIGN_OR_RETURN(std::string text, co_await one_model_json(api, std::move(model)));
@@ -92,25 +75,29 @@ Answer list_page(Api& api, Call& call) {
                             co_await api.parts.pool.run(std::move(read)));
   if (goes_back(cursor)) std::reverse(models.begin(), models.end());
   const PageLinks links(api.urls.api("/models"), *call.head);
-  const PageEnds ends =
-      end_page(models, kPageSize, cursor, links, [sort = filter.sort](const store::Model& model) {
-        return row_position(position_time(model, sort), model.id);
-      });
-  MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> results,
-                            co_await models_json(api, std::move(models)));
-  co_return json_response(200, page_json(ends.next, ends.previous, results));
+  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<std::string> texts,
+                            co_await model_page_texts(api, models, cursor));
+  const auto position_of = [sort = filter.sort](const store::Model& model) {
+    return row_position(position_time(model, sort), model.id);
+  };
+  co_return json_response(
+      200, page_of(std::move(models), std::move(texts), kPageSize, cursor, links, position_of));
 }
+
+constexpr std::string_view kSearchCursor = "score-";  // Cursors of the list are none of a search.
 
 // Scores have four decimals: a position is the score in ten thousandths, and the model.
 std::string hit_position(const store::SearchHit& hit) {
-  return concat(std::llround(hit.score * 10'000), ".", hit.model.id);
+  return concat(kSearchCursor, std::llround(hit.score * 10'000), ".", hit.model.id);
 }
 
 Result<store::ModelSearch::Start> start_of(const Cursor& cursor) {
-  const auto dot = cursor.position.find('.');
-  if (dot == std::string::npos) return bad_cursor();
-  const auto score = parse_number<std::int32_t>(cursor.position.substr(0, dot));
-  const auto model = parse_number<ModelId>(cursor.position.substr(dot + 1));
+  std::string_view position = cursor.position;
+  if (!consume_prefix(&position, kSearchCursor)) return bad_cursor();
+  const auto dot = position.find('.');
+  if (dot == std::string_view::npos) return bad_cursor();
+  const auto score = parse_number<std::int32_t>(position.substr(0, dot));
+  const auto model = parse_number<ModelId>(position.substr(dot + 1));
   if (!score || !model) return bad_cursor();
   store::ModelSearch::Start start;
   start.score = *score / 10'000.0;
@@ -119,7 +106,7 @@ Result<store::ModelSearch::Start> start_of(const Cursor& cursor) {
   return start;
 }
 
-// Public models that fit the text, best first.
+// Public models that fit the text, best first. Links hold the text: clients follow them with GET.
 Answer search_page(Api& api, Call& call, std::string text) {
   store::ModelSearch search;
   search.text = std::move(text);
@@ -133,13 +120,26 @@ Answer search_page(Api& api, Call& call, std::string text) {
   };
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::SearchHit> hits,
                             co_await api.parts.pool.run(std::move(read)));
-  const PageLinks links(api.urls.api("/models"), *call.head);
-  const PageEnds ends = end_page(hits, kPageSize, cursor, links, hit_position);
+  const PageLinks links(api.urls.api("/models"), *call.head, search.text);
   std::vector<store::Model> models;
-  for (store::SearchHit& hit : hits) models.push_back(std::move(hit.model));
-  MIMEO_CO_ASSIGN_OR_RETURN(const std::vector<std::string> results,
-                            co_await models_json(api, std::move(models)));
-  co_return json_response(200, page_json(ends.next, ends.previous, results));
+  for (const store::SearchHit& hit : hits) models.push_back(hit.model);
+  MIMEO_CO_ASSIGN_OR_RETURN(std::vector<std::string> texts,
+                            co_await model_page_texts(api, std::move(models), cursor));
+  co_return json_response(
+      200, page_of(std::move(hits), std::move(texts), kPageSize, cursor, links, hit_position));
+}
+
+// The list when there is no text: everything fits.
+Answer list_or_search(Api& api, Call& call, std::string text) {
+  if (text.size() > kLongestQuery) {
+    co_return absl::InvalidArgumentError("The query must be at most 1000 bytes long");
+  }
+  if (text.empty()) co_return co_await list_page(api, call);
+  co_return co_await search_page(api, call, std::move(text));
+}
+
+std::string query_parameter(const Call& call) {
+  return std::string(trimmed(call.head->parameter("query").value_or("")));
 }
 
 store::Model model_of(BodyFields& fields, const store::Account& account) {
@@ -175,15 +175,15 @@ std::string query_text(const std::string& body) {
 
 }  // namespace
 
-Answer list_models(Api& api, Call& call) { return list_page(api, call); }
+Answer list_models(Api& api, Call& call) {
+  return list_or_search(api, call, query_parameter(call));
+}
 
+// The body counts; without one the parameter does, which the links of its pages have.
 Answer query_models(Api& api, Call& call) {
   std::string text(trimmed(query_text(call.body)));
-  if (text.size() > kLongestQuery) {
-    co_return absl::InvalidArgumentError("The query must be at most 1000 bytes long");
-  }
-  if (text.empty()) co_return co_await list_page(api, call);  // Everything fits.
-  co_return co_await search_page(api, call, std::move(text));
+  if (text.empty()) text = query_parameter(call);
+  return list_or_search(api, call, std::move(text));
 }
 
 Answer create_model(Api& api, Call& call) {
@@ -206,7 +206,7 @@ Answer create_model(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(const std::int64_t models,
                             co_await api.parts.pool.run(std::move(count)));
   auto write = [catalog = &api.parts.catalog, model] { return catalog->create_model(model); };
-  if (models >= kMostModels) {
+  if (models >= store::kMostModels) {
     co_return problem::conflict("An account can have at most 1,000 models.");
   }
   Result<store::Model> created = co_await api.parts.pool.run(std::move(write));

@@ -58,9 +58,11 @@ std::string role_details(const char* key, Role role) {
   return json.begin_object().key(key).string(name_of(role)).end_object().take();
 }
 
-// The organization of the path, for its members; kNotFound otherwise.
-boost::asio::awaitable<Result<Acting>> organization_of_path(Api* api, Call* call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(Acting acting, co_await acting_for(api, call, call->param(0)));
+// The organization of the path, for its members; kNotFound otherwise, kPermissionDenied for those
+// whose role is not enough.
+boost::asio::awaitable<Result<Acting>> organization_of_path(
+    Api* api, Call* call, ActingNeeds needs = ActingNeeds::kScopesOfRoute) {
+  MIMEO_CO_ASSIGN_OR_RETURN(Acting acting, co_await acting_for(api, call, call->param(0), needs));
   if (acting.account.type != store::AccountType::kOrganization) {
     co_return absl::NotFoundError("a user is no organization");
   }
@@ -74,9 +76,10 @@ struct MemberOfPath {
   store::Account user;
   std::optional<Role> role;
 };
-boost::asio::awaitable<Result<MemberOfPath>> member_of_path(Api* api, Call* call) {
+boost::asio::awaitable<Result<MemberOfPath>> member_of_path(Api* api, Call* call,
+                                                            ActingNeeds needs) {
   MemberOfPath found;
-  MIMEO_CO_ASSIGN_OR_RETURN(found.acting, co_await organization_of_path(api, call));
+  MIMEO_CO_ASSIGN_OR_RETURN(found.acting, co_await organization_of_path(api, call, needs));
   auto read = [parts = &api->parts, name = call->param(1),
                known = found]() mutable -> Result<MemberOfPath> {
     MIMEO_ASSIGN_OR_RETURN(known.user, parts->catalog.get_account_by_username(name));
@@ -102,6 +105,38 @@ std::string refusal_of(const Acting& acting, std::optional<Role> before,
   return "";
 }
 
+// Why this token may not give that role; empty if it may. A role can make tokens of its own, so it
+// must be no more than what the token may do itself, and no longer.
+std::string excess_of(const store::TokenOwner& caller, std::optional<Role> before, Role after) {
+  const bool gives_more = !before || after < *before ||  // Administrators alike, but not the same.
+                          !scopes_of(*before).contains(scopes_of(after));
+  if (!gives_more) return "";
+  if (!caller.scopes().contains(scopes_of(after))) {
+    return concat("A token cannot give a role that may do more than itself: this one has \"",
+                  to_text(caller.scopes()), "\", ", name_of(after), " has \"",
+                  to_text(scopes_of(after)), "\".");
+  }
+  if (is_administrator(after) && caller.token.expires_at) {
+    return concat("A token that expires cannot make somebody ", name_of(after), ".");
+  }
+  return "";
+}
+
+// Whether the member of the path is who calls, with a token of its own or one that it made.
+bool names_itself(const Call& call) {
+  const bool is_user = call.account().type == store::AccountType::kUser;
+  return call.param(1) == (is_user ? call.account().username : call.caller->token.creator);
+}
+
+// What the change was allowed upon.
+store::MemberExpectation expectation_of(const MemberOfPath& path) {
+  store::MemberExpectation expected;
+  expected.by = path.acting.user;
+  expected.by_role = path.acting.role;
+  expected.before = path.role;
+  return expected;
+}
+
 http::Response last_owner() {
   return problem::conflict("An organization needs an owner: make somebody else owner first.");
 }
@@ -119,7 +154,7 @@ std::optional<std::string> changed_text(BodyFields& fields, const char* name) {
   return text;
 }
 
-store::Account new_organization(BodyFields& fields, Random& random, WallTime now) {
+store::Account new_organization(BodyFields& fields, AccountId owner, Random& random, WallTime now) {
   store::Account account;
   account.type = store::AccountType::kOrganization;
   account.username = fields.required_text("username");
@@ -127,6 +162,7 @@ store::Account new_organization(BodyFields& fields, Random& random, WallTime now
   account.github_url = changed_text(fields, "github_url").value_or("");
   account.avatar_url = changed_text(fields, "avatar_url").value_or("");
   account.webhook_secret = crypto::make_webhook_secret(random);
+  account.created_by = owner;
   account.created_at = now;
   const Status name = check_name(account.username);
   if (!account.username.empty() && !name.ok()) {
@@ -169,7 +205,8 @@ Answer create_organization(Api& api, Call& call) {
                                  call.account().username + ".");
   }
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
-  const store::Account wanted = new_organization(fields, api.parts.random, api.parts.clock.now());
+  const store::Account wanted =
+      new_organization(fields, call.viewer(), api.parts.random, api.parts.clock.now());
   call.audit.target = wanted.username;
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   auto write = [accounts = &api.parts.accounts, wanted, owner = call.viewer(),
@@ -239,7 +276,8 @@ Answer list_members(Api& api, Call& call) {
 }
 
 Answer put_member(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const MemberOfPath path, co_await member_of_path(&api, &call));
+  MIMEO_CO_ASSIGN_OR_RETURN(const MemberOfPath path,
+                            co_await member_of_path(&api, &call, ActingNeeds::kScopesOfRoute));
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
   const std::string word = fields.required_text("role");
   const std::optional<Role> role = role_named(word);
@@ -248,7 +286,8 @@ Answer put_member(Api& api, Call& call) {
   }
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   call.audit.details = role_details("role", *role);
-  const std::string refusal = refusal_of(path.acting, path.role, role);
+  std::string refusal = refusal_of(path.acting, path.role, role);
+  if (refusal.empty()) refusal = excess_of(*call.caller, path.role, *role);
   if (!refusal.empty()) co_return problem::forbidden(refusal);
   if (path.user.type != store::AccountType::kUser) {
     co_return problem::unprocessable("Not a user", "Only users can be members.");
@@ -259,9 +298,10 @@ Answer put_member(Api& api, Call& call) {
   member.username = path.user.username;
   member.role = *role;
   member.created_at = api.parts.clock.now();
-  auto write = [accounts = &api.parts.accounts, member, limits = api.settings.account_bounds,
+  auto write = [accounts = &api.parts.accounts, member, expected = expectation_of(path),
+                limits = api.settings.account_bounds,
                 entry = entry_of(call, "member.set", member.created_at)] {
-    return accounts->put_member(member, limits, entry);
+    return accounts->put_member(member, expected, limits, entry);
   };
   const Status put = co_await api.parts.pool.run(std::move(write));
   api.parts.authenticator.forget(member.organization);
@@ -273,16 +313,17 @@ Answer put_member(Api& api, Call& call) {
 }
 
 Answer remove_member(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const MemberOfPath path, co_await member_of_path(&api, &call));
+  const bool leaves = names_itself(call);
+  const ActingNeeds needs = leaves ? ActingNeeds::kMembership : ActingNeeds::kScopesOfRoute;
+  MIMEO_CO_ASSIGN_OR_RETURN(const MemberOfPath path, co_await member_of_path(&api, &call, needs));
   if (!path.role) co_return problem::not_found();
   call.audit.details = role_details("role", *path.role);
-  const bool leaves = path.user.id == path.acting.user;
   const std::string refusal = refusal_of(path.acting, path.role, std::nullopt);
   if (!leaves && !refusal.empty()) co_return problem::forbidden(refusal);
   auto write = [accounts = &api.parts.accounts, organization = path.acting.account.id,
-                user = path.user.id,
+                user = path.user.id, expected = expectation_of(path),
                 entry = entry_of(call, "member.remove", api.parts.clock.now())] {
-    return accounts->remove_member(organization, user, entry);
+    return accounts->remove_member(organization, user, expected, entry);
   };
   const Status removed = co_await api.parts.pool.run(std::move(write));
   api.parts.authenticator.forget(path.acting.account.id);

@@ -91,10 +91,10 @@ Answer create_model_prediction(Api& api, Call& call) {
 
 Answer create_deployment_prediction(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(CreateTerms terms, terms_of(api, call));
-  MIMEO_CO_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownDeployment> known,
-                            co_await api.reader.deployment(call.param(0), call.param(1)));
+  MIMEO_CO_ASSIGN_OR_RETURN(
+      const std::shared_ptr<const KnownDeployment> known,
+      co_await api.reader.deployment(call.param(0), call.param(1), call.viewer()));
   const store::Deployment& deployment = known->deployment;
-  if (deployment.owner_id != call.viewer()) co_return problem::not_found();
   MIMEO_CO_ASSIGN_OR_RETURN(PredictionRequest request,
                             co_await read_request(api, call, RequestShape::kByName));
   if (!request.problems.empty()) co_return problem::input_invalid(request.problems);

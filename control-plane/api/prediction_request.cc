@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/store/webhook_log.h"
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/json_text.h"
 #include "control-plane/strings.h"
@@ -46,6 +47,12 @@ class RequestParser {
     return it == body_.end() || it->is_null() ? std::string() : text(key);
   }
 
+  // Missing or no text is the same as a name that nobody has: the create answers 404 to either.
+  std::string destination() {
+    const auto it = body_.find("destination");
+    return it != body_.end() && it->is_string() ? it->get<std::string>() : std::string();
+  }
+
   void input() {
     const auto it = body_.find("input");
     if (it == body_.end()) return;
@@ -68,7 +75,7 @@ class RequestParser {
     } else if (std::string legacy = optional_text("webhook_completed"); !legacy.empty()) {
       check_url("webhook_completed", legacy, schemes);
       out_.webhook = std::move(legacy);
-      out_.webhook_events = kWebhookCompleted;
+      out_.webhook_events = static_cast<std::uint8_t>(store::WebhookEvent::kCompleted);
     }
     if (out_.webhook.empty()) out_.webhook_events = 0;
   }
@@ -102,17 +109,21 @@ class RequestParser {
     std::uint8_t bits = 0;
     for (std::size_t i = 0; i < it->size(); ++i) {
       const json& name = (*it)[i];
-      const auto bit =
-          name.is_string() ? webhook_event_bit(name.get_ref<const std::string&>()) : std::nullopt;
-      if (bit) {
-        bits |= *bit;
+      const auto event = name.is_string()
+                             ? store::webhook_event_of(name.get_ref<const std::string&>())
+                             : std::nullopt;
+      if (event) {
+        bits |= static_cast<std::uint8_t>(*event);
       } else {
         add("enum", concat("webhook_events_filter.", i),
             concat(i, R"( must be one of the following: "start", "output", "logs", )",
                    R"("completed")"));
       }
     }
-    return bits == 0 ? kWebhookDefault : bits;
+    // An empty list counts as the default, and is echoed as that.
+    if (bits == 0) bits = kWebhookDefault;
+    bits |= store::kWebhookEventsGiven;
+    return bits;
   }
 
   const json& body_;
@@ -138,7 +149,6 @@ Result<PredictionRequest> parse_prediction_request(std::string_view body, Reques
   }
   RequestParser parser(*parsed, out);
   if (shape == RequestShape::kByVersion) parser.require("version");
-  if (shape == RequestShape::kForTraining) parser.require("destination");
   parser.require("input");
   if (shape == RequestShape::kByVersion) {
     parser.close(
@@ -148,7 +158,7 @@ Result<PredictionRequest> parse_prediction_request(std::string_view body, Reques
   if (shape == RequestShape::kByName) {
     parser.close({"input", "webhook", "webhook_events_filter", "webhook_completed", "stream"});
   }
-  if (shape == RequestShape::kForTraining) out.destination = parser.text("destination");
+  if (shape == RequestShape::kForTraining) out.destination = parser.destination();
   parser.input();
   parser.webhook(schemes);
   parser.stream();

@@ -20,12 +20,12 @@ namespace mimeo::control {
 enum class RequestShape : std::uint8_t {
   kByVersion,    // `version` is required, no other keys than the known ones.
   kByName,       // The path says what runs: no `version`.
-  kForTraining,  // `destination` is required; unknown keys are tolerated.
+  kForTraining,  // `destination` instead of `version`; unknown keys are tolerated.
 };
 
 struct PredictionRequest {
   std::string version;      // kByVersion.
-  std::string destination;  // kForTraining.
+  std::string destination;  // kForTraining; empty when missing or no text.
   nlohmann::json input;
   std::string webhook;
   std::uint8_t webhook_events = 0;     // 0 without a webhook.

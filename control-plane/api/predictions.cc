@@ -58,10 +58,10 @@ Result<store::PredictionFilter> filter_of(const Api& api, const Call& call, Kind
   filter.limit = kPageSize + 1;
   const http::RequestHead& head = *call.head;
   if (const auto after = head.parameter("created_after"); after && !after->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(filter.created_after, parse_rfc3339(*after));
+    MIMEO_ASSIGN_OR_RETURN(filter.created_after, parse_iso8601(*after));
   }
   if (const auto before = head.parameter("created_before"); before && !before->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(filter.created_before, parse_rfc3339(*before));
+    MIMEO_ASSIGN_OR_RETURN(filter.created_before, parse_iso8601(*before));
   }
   if (const auto source = head.parameter("source"); source && !source->empty()) {
     if (*source != "web") return absl::InvalidArgumentError("source must be \"web\"");

@@ -305,6 +305,12 @@ TEST_F(PredictionsApi, ListsCanBeFiltered) {
   EXPECT_EQ(get("/v1/predictions?created_after=" + first).json()["results"].size(), 2U);
   EXPECT_EQ(get("/v1/predictions?created_before=" + second).json()["results"].size(), 1U);
   EXPECT_EQ(get("/v1/predictions?source=web").json()["results"].size(), 0U);
+  // Without an offset; with a '+' that nobody encoded, and is a blank therefore.
+  const std::string plain = second.substr(0, second.size() - 1);
+  for (const std::string& at : {plain, plain + "+00:00", "2000-01-01%20" + plain.substr(11)}) {
+    const std::size_t expected = at.starts_with("2000") ? 2U : 1U;
+    EXPECT_EQ(get("/v1/predictions?created_after=" + at).json()["results"].size(), expected) << at;
+  }
   for (const char* bad :
        {"created_after=yesterday", "created_before=x", "source=api", "cursor=!"}) {
     EXPECT_EQ(get(std::string("/v1/predictions?") + bad).status, 400) << bad;
@@ -314,10 +320,18 @@ TEST_F(PredictionsApi, ListsCanBeFiltered) {
 TEST_F(PredictionsApi, TrainingsNeedADestinationOfOnesOwn) {
   const std::string path = "/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings";
   const json input = {{"data", "https://x.example/data.zip"}};
-  for (const char* bad : {"acme/none", "nonsense", "stranger/x", ""}) {
-    const Reply reply = post(path, {{"destination", bad}, {"input", input}});
-    EXPECT_EQ(reply.status, 404) << bad;
-    EXPECT_EQ(reply.json()["detail"], "The specified training destination does not exist");
+  add_model(stranger_, "open", store::Visibility::kPublic);
+  std::vector<json> bodies;
+  bodies.push_back({{"input", input}});
+  for (const json& bad : {json("acme/none"), json("nonsense"), json("stranger/x"),
+                          json("stranger/open"), json(""),
+                          json(nullptr), json(7)}) {
+    bodies.push_back({{"destination", bad}, {"input", input}});
+  }
+  for (const json& body : bodies) {
+    const Reply reply = post(path, body);
+    EXPECT_EQ(reply.status, 404) << body;
+    EXPECT_EQ(reply.json()["detail"], "The specified training destination does not exist") << body;
   }
   const Reply reply =
       post(path, {{"destination", "acme/hello"}, {"input", input}, {"version", "ignored"}});
@@ -370,7 +384,7 @@ TEST_F(PredictionsApi, VersionsWhoseWeightsAreBesideTheImageAreNotTrained) {
 
 TEST_F(PredictionsApi, TrainingsAreCheckedLikePredictions) {
   const std::string path = "/v1/models/acme/hello/versions/" + version_.id.hex() + "/trainings";
-  EXPECT_EQ(problem_of({{"input", json::object()}}, path), "required||destination is required;");
+  EXPECT_EQ(problem_of({{"destination", "acme/hello"}}, path), "required||input is required;");
   EXPECT_EQ(problem_of({{"destination", "acme/hello"}, {"input", {{"data", "x"}}}}, path),
             "format|input.data|Does not match format 'uri';");
   EXPECT_EQ(post("/v1/models/acme/hello/versions/" + std::string(64, '9') + "/trainings",

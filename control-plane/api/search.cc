@@ -21,8 +21,7 @@ constexpr std::size_t kCollections = 10;
 
 struct Found {
   std::vector<store::SearchHit> hits;
-  std::vector<std::string> shown;  // JSON of the hits' models.
-  std::vector<store::ModelFacts> facts;
+  ListedModels models;  // Of the hits.
   std::vector<store::CollectionHit> collections;
 };
 
@@ -42,13 +41,8 @@ Result<Found> find(const ApiParts& parts, const Urls& urls, const store::ModelSe
   Found found;
   MIMEO_ASSIGN_OR_RETURN(found.hits, parts.discovery.search_models(search));
   std::vector<store::Model> models;
-  std::vector<ModelId> ids;
-  for (const store::SearchHit& hit : found.hits) {
-    models.push_back(hit.model);
-    ids.push_back(hit.model.id);
-  }
-  MIMEO_ASSIGN_OR_RETURN(found.shown, show_models(parts, urls, models));
-  MIMEO_ASSIGN_OR_RETURN(found.facts, parts.discovery.describe_models(ids));
+  for (const store::SearchHit& hit : found.hits) models.push_back(hit.model);
+  MIMEO_ASSIGN_OR_RETURN(found.models, list_models_json(parts, urls, models, Overflow::kHasLess));
   MIMEO_ASSIGN_OR_RETURN(found.collections, parts.discovery.search_collections(
                                                 search.text, search.viewer, kCollections));
   return found;
@@ -62,11 +56,13 @@ std::string four_decimals(double score) {
 
 void write_models(JsonWriter& json, const Found& found) {
   json.key("models").begin_array();
-  for (std::size_t i = 0; i < found.shown.size(); ++i) {
-    json.begin_object().key("model").raw(found.shown[i]).key("metadata").begin_object();
+  const std::vector<std::string>& shown = found.models.texts;
+  const std::size_t count = texts_that_fit(shown, shown.size(), std::nullopt);
+  for (std::size_t i = 0; i < count; ++i) {
+    json.begin_object().key("model").raw(shown[i]).key("metadata").begin_object();
     json.key("generated_description").string(found.hits[i].model.description);
     json.key("tags").begin_array();
-    for (const std::string& tag : found.facts[i].tags) json.string(tag);
+    for (const std::string& tag : found.models.facts[i].tags) json.string(tag);
     json.end_array().key("score").raw(four_decimals(found.hits[i].score));
     json.end_object().end_object();
   }

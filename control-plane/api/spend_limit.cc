@@ -7,8 +7,6 @@
 namespace mimeo::control {
 namespace {
 
-constexpr std::int64_t kHighestLimit = 9'000'000'000'000'000;  // Micro-units, exact in JSON.
-
 void add_or_null(JsonWriter& json, std::string_view name, std::optional<std::int64_t> value) {
   json.key(name);
   value ? json.integer(*value) : json.null();
@@ -41,7 +39,7 @@ Answer get_spend_limit(Api& api, Call& call) {
 
 Answer put_spend_limit(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
-  const auto limit = fields.big_integer("limit_micros", 0, kHighestLimit);
+  const auto limit = fields.big_integer("limit_micros", 0, store::kHighestSpendLimit);
   // Null takes the limit away; leaving it out would be a mistake.
   if (!fields.has("limit_micros")) fields.add_problem("limit_micros", "This field is required.");
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());

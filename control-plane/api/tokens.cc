@@ -72,7 +72,9 @@ store::Token token_of(BodyFields& fields, WallTime now) {
         fields.add_problem("scopes", message_of(more.status()));
       }
     }
-    if (words->empty()) token.scopes = Scopes::all();
+    if (words->empty()) {
+      fields.add_problem("scopes", "Name at least one; \"*\" is everything.");
+    }
   }
   if (const auto text = fields.text("expires_at")) {
     const Result<WallTime> at = parse_rfc3339(*text);
@@ -112,7 +114,8 @@ boost::asio::awaitable<Result<KnownToken>> token_of_path(Api* api, Call* call) {
   KnownToken known;
   auto read = [accounts = &api->parts.accounts, id = *id] { return accounts->get_token(id); };
   MIMEO_CO_ASSIGN_OR_RETURN(known.token, co_await api->parts.pool.run(std::move(read)));
-  MIMEO_CO_ASSIGN_OR_RETURN(known.acting, co_await acting_for(api, call, known.token.account));
+  MIMEO_CO_ASSIGN_OR_RETURN(
+      known.acting, co_await acting_for(api, call, known.token.account, ActingNeeds::kMembership));
   const Acting& acting = known.acting;
   if (!is_administrator(acting.role) && known.token.created_by != acting.user) {
     co_return absl::NotFoundError("somebody else's token");
@@ -141,7 +144,8 @@ boost::asio::awaitable<Result<store::Token>> change_token(Api* api, Call* call, 
 }  // namespace
 
 Answer list_tokens(Api& api, Call& call) {
-  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting, co_await acting_for_owner(&api, &call));
+  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting,
+                            co_await acting_for_owner(&api, &call, ActingNeeds::kMembership));
   MIMEO_CO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
   std::int64_t below = 0;
   if (cursor) {
@@ -172,9 +176,10 @@ Answer create_token(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(BodyFields fields, BodyFields::parse(call.body));
   store::Token token = token_of(fields, api.parts.clock.now());
   std::string owner = fields.text("owner").value_or(call.account().username);
+  fields.close({"name", "owner", "scopes", "expires_at"});
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
-  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting,
-                            co_await acting_for(&api, &call, std::move(owner)));
+  MIMEO_CO_ASSIGN_OR_RETURN(const Acting acting, co_await acting_for(&api, &call, std::move(owner),
+                                                                     ActingNeeds::kMembership));
   call.audit.account = acting.account.id;
   call.audit.target = concat(acting.account.username, "/", token.name);
   call.audit.details = scopes_details(token.scopes);
@@ -215,6 +220,7 @@ Answer update_token(Api& api, Call& call) {
   if (fields.has("name")) change.name = fields.required_text("name");
   if (change.name) check_token_name(fields, *change.name);
   const std::optional<bool> disabled = fields.boolean("disabled");
+  fields.close({"name", "disabled"});
   if (!fields.problems().empty()) co_return problem::validation_failed(fields.problems());
   if (disabled == true) change.disabled_at = api.parts.clock.now();
   if (disabled == false && known.token.disabled_at) {

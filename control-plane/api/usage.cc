@@ -24,7 +24,7 @@ using store::UsageStep;
 constexpr days kLongestRange{400};
 constexpr days kLongestByHour{31};
 constexpr days kLongestOfPredictions{31};
-constexpr std::size_t kMaxLines = 10'000;  // Of one JSON answer, or one slice of CSV.
+constexpr std::size_t kMaxLines = 10'000;  // Of one JSON answer, or one piece of CSV.
 constexpr std::size_t kPageSize = 100;
 constexpr std::size_t kCsvPageSize = 1000;
 
@@ -39,10 +39,10 @@ Result<Range> range_of(const Call& call, WallTime now, days longest) {
   const auto from = call.head->parameter("from");
   const auto to = call.head->parameter("to");
   if (to && !to->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(range.to, parse_rfc3339(*to));
+    MIMEO_ASSIGN_OR_RETURN(range.to, parse_iso8601(*to));
   }
   if (from && !from->empty()) {
-    MIMEO_ASSIGN_OR_RETURN(range.from, parse_rfc3339(*from));
+    MIMEO_ASSIGN_OR_RETURN(range.from, parse_iso8601(*from));
   } else if (to && !to->empty()) {
     range.from = store::month_begin(range.to - std::chrono::microseconds(1));
   }
@@ -111,7 +111,7 @@ std::vector<Range> slices_of(const Range& range, UsageStep step) {
   return slices;
 }
 
-void add_sums(JsonWriter& json, const UsageLine& line) {
+void add_sums(JsonWriter& json, const store::UsageSums& line) {
   json.key("setup_ms").integer(line.time.setup.count());
   json.key("idle_ms").integer(line.time.idle.count());
   json.key("active_ms").integer(line.time.active.count());
@@ -135,17 +135,8 @@ void add_line(JsonWriter& json, const UsageLine& line, const store::UsageGroupin
 }
 
 std::string usage_json(const store::UsageQuery& query, const std::vector<UsageLine>& lines) {
-  UsageLine total;
-  for (const UsageLine& line : lines) {
-    total.time.setup += line.time.setup;
-    total.time.idle += line.time.idle;
-    total.time.active += line.time.active;
-    total.amount.setup += line.amount.setup;
-    total.amount.idle += line.amount.idle;
-    total.amount.active += line.amount.active;
-    total.predictions += line.predictions;
-    total.ran += line.ran;
-  }
+  store::UsageSums total;
+  for (const UsageLine& line : lines) total += line;
   JsonWriter json;
   json.begin_object().key("from").string(to_rfc3339(query.from));
   json.key("to").string(to_rfc3339(query.to)).key("total").begin_object();
@@ -175,15 +166,22 @@ std::string prediction_usage_json(const PredictionUsage& usage) {
 
 ExchangeAnswer usage_csv(Api& api, http::Exchange& exchange, store::UsageQuery query) {
   auto slices = slices_of({query.from, query.to}, query.grouping.step);
-  NextPiece next = [usage = &api.parts.usage, query, slices,
-                    i = std::size_t{0}]() mutable -> Result<std::optional<std::string>> {
+  query.limit = kMaxLines;
+  NextPiece next = [usage = &api.parts.usage, query, slices, i = std::size_t{0},
+                    is_first = true]() mutable -> Result<std::optional<std::string>> {
     if (i == slices.size()) return std::nullopt;
     query.from = slices[i].from;
     query.to = slices[i].to;
-    std::string text = i == 0 ? store::usage_csv_header(query.grouping) : std::string();
+    std::string text =
+        std::exchange(is_first, false) ? store::usage_csv_header(query.grouping) : std::string();
     MIMEO_ASSIGN_OR_RETURN(const std::vector<UsageLine> lines, usage->list_usage(query));
     for (const UsageLine& line : lines) store::append_usage_csv(text, line, query.grouping);
-    ++i;
+    query.after.reset();
+    if (lines.size() < query.limit) {
+      ++i;
+    } else {
+      query.after = lines.back();
+    }
     return text;
   };
   co_return co_await stream_csv(&api.parts.pool, &exchange, "usage.csv", std::move(next));
@@ -246,7 +244,7 @@ ExchangeAnswer predictions_csv(Api& api, http::Exchange& exchange,
 ExchangeAnswer get_usage(Api& api, Call& call, http::Exchange& exchange) {
   store::UsageQuery query;
   query.account = call.viewer();
-  query.limit = kMaxLines;
+  query.limit = kMaxLines + 1;
   MIMEO_CO_ASSIGN_OR_RETURN(query.grouping, grouping_of(call));
   const bool is_by_hour = query.grouping.step == UsageStep::kHour;
   MIMEO_CO_ASSIGN_OR_RETURN(
@@ -258,12 +256,12 @@ ExchangeAnswer get_usage(Api& api, Call& call, http::Exchange& exchange) {
   if (format == Format::kCsv) co_return co_await usage_csv(api, exchange, query);
   auto read = [usage = &api.parts.usage, query] { return usage->list_usage(query); };
   const Result<std::vector<UsageLine>> lines = co_await api.parts.pool.run(std::move(read));
-  if (absl::IsOutOfRange(lines.status())) {
+  if (!lines.ok()) co_return lines.status();
+  if (lines->size() > kMaxLines) {
     co_return problem::bad_request(concat("This usage has more than ", kMaxLines,
                                           " lines. Ask for a shorter range, fewer groups, or "
                                           "format=csv."));
   }
-  if (!lines.ok()) co_return lines.status();
   co_return json_response(200, usage_json(query, *lines));
 }
 

@@ -1,3 +1,6 @@
+#include <set>
+#include <sstream>
+
 #include "control-plane/api/testing/api_fixture.h"
 
 namespace mimeo::control {
@@ -67,6 +70,8 @@ TEST_F(UsageTest, GroupsAreThoseThatWereAskedFor) {
   EXPECT_EQ(line["kind"], "public_model");
   EXPECT_FALSE(usage("?group_by=model")["results"][0].contains("begin"));
   EXPECT_TRUE(usage("?from=2023-11-20&to=2023-11-21")["results"].empty());
+  EXPECT_EQ(usage("?from=2023-11-20T02:00&to=2023-11-21+02:00:00+02:00")["to"],
+            "2023-11-21T00:00:00.000000Z");
 }
 
 TEST_F(UsageTest, ComesAsCsvDayByDay) {
@@ -85,6 +90,43 @@ TEST_F(UsageTest, ComesAsCsvDayByDay) {
   EXPECT_TRUE(by_parameter.header("Content-Type").starts_with("text/csv"));
   const Reply by_header = call("GET", "/v1/account/usage", "", {{"Accept", "text/csv"}});
   EXPECT_EQ(by_header.body, expected);
+}
+
+TEST_F(UsageTest, CsvHasNoLimitOfLines) {
+  std::vector<store::Target> pools;
+  for (int i = 0; i < 440; ++i) {
+    pools.push_back(*store_.ensure_version_pool(version_.id, "sku-" + std::to_string(i), 1));
+  }
+  const WallTime day = floor<std::chrono::days>(clock_.now());
+  for (int hour = 0; hour < 24; ++hour) {
+    for (const store::Target& pool : pools) {
+      store::NewPrediction p;
+      p.id = ids_.next();
+      p.account = account_.id;
+      p.target = pool.id;
+      p.model = model_.id;
+      p.version = version_.id;
+      p.created_at = clock_.now();
+      p.input = "{}";
+      p.grant = grant_;
+      ASSERT_TRUE(store_.create({&p, 1}).ok());
+      store::Finish finish = finish_of(p.id);
+      finish.completed_at = day + hours{hour};
+      finish.billed = milliseconds{10};
+      ASSERT_TRUE(store_.finish({&finish, 1}).ok());
+    }
+  }
+  meter();
+  const std::string groups = "?group_by=hour,hardware&from=2023-11-14&to=2023-11-15";
+  EXPECT_EQ(get("/v1/account/usage" + groups).status, 400) << "too much for JSON";
+  const Reply reply = get("/v1/account/usage" + groups + "&format=csv");
+  ASSERT_EQ(reply.status, 200);
+  std::set<std::string> lines;
+  std::istringstream text(reply.body);
+  std::size_t count = 0;
+  for (std::string line; std::getline(text, line); ++count) lines.insert(line);
+  EXPECT_EQ(count, 1 + 24 * 440U);
+  EXPECT_EQ(lines.size(), count) << "each once";
 }
 
 TEST_F(UsageTest, SaysWhatIsWrongWithARequest) {

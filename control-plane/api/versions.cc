@@ -55,13 +55,13 @@ Answer list_versions(Api& api, Call& call) {
   MIMEO_CO_ASSIGN_OR_RETURN(std::vector<store::Version> versions,
                             co_await api.parts.pool.run(std::move(read)));
   const PageLinks links(model_url(api, call, "/versions"), *call.head);
-  const PageEnds ends =
-      end_page(versions, kPageSize, cursor, links, [](const store::Version& version) {
-        return key_position(version.created_at, version.id.hex());
-      });
-  std::vector<std::string> results;
-  for (const store::Version& version : versions) results.push_back(version_json(version));
-  co_return json_response(200, page_json(ends.next, ends.previous, results));
+  std::vector<std::string> texts;
+  for (const store::Version& version : versions) texts.push_back(version_json(version));
+  const auto position_of = [](const store::Version& version) {
+    return key_position(version.created_at, version.id.hex());
+  };
+  co_return json_response(
+      200, page_of(std::move(versions), std::move(texts), kPageSize, cursor, links, position_of));
 }
 
 Answer get_version(Api& api, Call& call) {

@@ -1,6 +1,5 @@
 // /webhooks: what was delivered and why not, sending one again, trying a receiver, the secret.
 
-#include <array>
 #include <optional>
 #include <utility>
 
@@ -28,21 +27,6 @@ constexpr std::size_t kPageSize = 100;
 constexpr std::uint32_t kMostAttempts = 100;  // Of one delivery.
 constexpr std::chrono::hours kSecretOverlap{24};
 
-struct StateName {
-  std::string_view name;
-  DeliveryState state;
-};
-constexpr std::array kStates = {StateName{"pending", DeliveryState::kPending},
-                                StateName{"delivered", DeliveryState::kDelivered},
-                                StateName{"failed", DeliveryState::kFailed}};
-
-std::string_view name_of(DeliveryState state) {
-  for (const StateName& known : kStates) {
-    if (known.state == state) return known.name;
-  }
-  return "";
-}
-
 void write_time(JsonWriter& json, const std::optional<WallTime>& at) {
   at ? json.string(to_rfc3339(*at)) : json.null();
 }
@@ -51,8 +35,8 @@ void write_time(JsonWriter& json, const std::optional<WallTime>& at) {
 void write_delivery(JsonWriter& json, const LoggedWebhook& delivery, const Urls& urls) {
   const std::string get = urls.api(concat("/webhooks/deliveries/", delivery.id));
   json.key("id").string(delivery.id).key("prediction").string(delivery.prediction.str());
-  json.key("event").string(webhook_event_name(static_cast<std::uint8_t>(delivery.event)));
-  json.key("url").string(delivery.url).key("status").string(name_of(delivery.state));
+  json.key("event").string(store::name_of(delivery.event));
+  json.key("url").string(delivery.url).key("status").string(store::name_of(delivery.state));
   json.key("attempt_count").integer(delivery.attempts);
   json.key("response_status");
   delivery.response_status == 0 ? json.null() : json.integer(delivery.response_status);
@@ -121,14 +105,13 @@ Result<store::WebhookFilter> filter_of(const Call& call) {
     filter.prediction = *id;
   }
   if (const std::string text = given("event"); !text.empty()) {
-    const std::optional<std::uint8_t> bit = webhook_event_bit(text);
-    if (!bit) return absl::InvalidArgumentError("event is start, output, logs or completed");
-    filter.event = static_cast<WebhookEvent>(*bit);
+    filter.event = store::webhook_event_of(text);
+    if (!filter.event) {
+      return absl::InvalidArgumentError("event is start, output, logs or completed");
+    }
   }
   if (const std::string text = given("status"); !text.empty()) {
-    for (const StateName& known : kStates) {
-      if (known.name == text) filter.state = known.state;
-    }
+    filter.state = store::delivery_state_of(text);
     if (!filter.state) return absl::InvalidArgumentError("status is pending, delivered or failed");
   }
   MIMEO_ASSIGN_OR_RETURN(const std::optional<Cursor> cursor, cursor_of(*call.head));
@@ -195,9 +178,8 @@ Result<TestRequest> parse_test(const std::string& body, WebhookSchemes schemes) 
   } else if (!url->is_https && schemes == WebhookSchemes::kHttpsOnly) {
     request.problems.push_back({"format", "url", "Must be an https URL"});
   }
-  const std::optional<std::uint8_t> bit = webhook_event_bit(event);
-  if (bit) {
-    request.event = static_cast<WebhookEvent>(*bit);
+  if (const auto known = store::webhook_event_of(event); known) {
+    request.event = *known;
   } else {
     request.problems.push_back(
         {"enum", "event",
@@ -247,10 +229,13 @@ Answer redeliver_webhook(Api& api, Call& call) {
   auto write = [log = &api.parts.webhook_log, id = found->id, account = call.viewer()] {
     return log->redeliver_webhook(id, account);
   };
-  MIMEO_CO_ASSIGN_OR_RETURN(const LoggedWebhook delivery,
-                            co_await api.parts.pool.run(std::move(write)));
+  const Result<LoggedWebhook> delivery = co_await api.parts.pool.run(std::move(write));
+  if (absl::IsFailedPrecondition(delivery.status())) {
+    co_return problem::conflict("The prediction is gone.");
+  }
+  if (!delivery.ok()) co_return delivery.status();
   api.parts.webhooks.look_now();
-  co_return json_response(202, delivery_json(delivery, api.urls));
+  co_return json_response(202, delivery_json(*delivery, api.urls));
 }
 
 Answer test_webhook(Api& api, Call& call) {
@@ -265,7 +250,7 @@ Answer test_webhook(Api& api, Call& call) {
   if (!receipt.ok()) co_return receipt.status();
   JsonWriter json;
   json.begin_object().key("url").string(request->url);
-  json.key("event").string(webhook_event_name(static_cast<std::uint8_t>(request->event)));
+  json.key("event").string(store::name_of(request->event));
   json.key("status").string(receipt->status.ok() ? "delivered" : "failed").key("attempt");
   write_attempt(json, receipt->attempt);
   json.end_object();
@@ -284,16 +269,14 @@ Answer get_webhook_secret(Api& api, Call& call) {
 }
 
 Answer rotate_webhook_secret(Api& api, Call& call) {
-  std::array<std::uint8_t, 24> bytes{};
-  api.parts.random.fill(bytes);
-  const std::string raw(bytes.begin(), bytes.end());
-  const std::string secret = "whsec_" + crypto::base64(raw);
+  const std::string secret = crypto::make_webhook_secret(api.parts.random);
   const WallTime until = api.parts.clock.now() + kSecretOverlap;
   auto write = [log = &api.parts.webhook_log, account = call.viewer(), secret, until] {
     return log->rotate_webhook_secret(account, secret, until);
   };
   MIMEO_CO_RETURN_IF_ERROR(co_await api.parts.pool.run(std::move(write)));
   api.parts.webhooks.forget_secrets(call.viewer());
+  api.parts.authenticator.forget(call.viewer());  // The secret of the files, too.
   JsonWriter json;
   json.begin_object().key("key").string(secret);
   json.key("previous_key_signs_until").string(to_rfc3339(until)).end_object();

@@ -13,9 +13,6 @@ constexpr std::size_t kMostFields = 50;
 constexpr std::size_t kLongestField = 100;
 constexpr std::size_t kLongestTarget = 500;
 
-// Without the port: "10.0.0.1".
-std::string address_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
 std::string target_of(const Call& call) {
   if (!call.audit.target.empty()) return call.audit.target.substr(0, kLongestTarget);
   std::string target;
@@ -61,7 +58,7 @@ store::AuditEntry entry_of(const Call& call, std::string_view action, WallTime n
   const bool is_user = caller.account.type == store::AccountType::kUser;
   entry.actor_user = is_user ? caller.account.id : caller.token.created_by;
   entry.token = caller.token.id;
-  entry.address = address_of(call.head->peer);
+  entry.address = call.client;
   entry.request_id = call.request_id;
   entry.details = call.audit.details.empty() ? fields_of(call.body) : call.audit.details;
   return entry;

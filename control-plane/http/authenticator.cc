@@ -8,7 +8,9 @@
 namespace mimeo::control {
 namespace {
 
-constexpr std::chrono::milliseconds kLifetime{1000};
+// Together a second: nothing is used that was read longer ago.
+constexpr std::chrono::milliseconds kLifetime{800};
+constexpr std::chrono::milliseconds kGrace{100};  // Twice.
 constexpr std::size_t kCapacity = 10'000;
 constexpr std::chrono::minutes kGoodFor{10};
 constexpr std::size_t kLongestToken = 512;
@@ -34,7 +36,7 @@ Authenticator::Authenticator(store::CatalogStore& catalog, BlockingPool& pool, c
     : catalog_(catalog),
       pool_(pool),
       clock_(clock),
-      owners_(clock, kLifetime, kCapacity),
+      owners_(clock, kLifetime, kCapacity, kGrace),
       good_(clock, kGoodFor, kCapacity) {}
 
 boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::authenticate(
@@ -53,13 +55,14 @@ boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::authenticate
 
 boost::asio::awaitable<Result<Authenticator::Owner>> Authenticator::load(std::string hash) {
   const std::uint64_t changes = changes_;
+  const SteadyTime read_at = clock_.steady();
   auto read = [catalog = &catalog_, hash] { return catalog->get_token_owner(hash); };
   Result<store::TokenOwner> found = co_await pool_.run(std::move(read));
   if (!found.ok() && !absl::IsNotFound(found.status())) co_return found.status();
   Owner owner;
   if (found.ok()) owner = std::make_shared<const store::TokenOwner>(*std::move(found));
   // What was read before a change may be old already.
-  if (changes == changes_) owners_.put(hash, std::make_shared<const Owner>(owner));
+  if (changes == changes_) owners_.put(hash, std::make_shared<const Owner>(owner), read_at);
   if (owner != nullptr) {
     good_.put(hash, std::make_shared<const bool>(true));
     note_use(owner->token);

@@ -21,12 +21,15 @@ namespace mimeo::control {
 // The token in "Bearer x" or "Token x"; nullopt when the header has another form.
 [[nodiscard]] std::optional<std::string_view> token_in(std::string_view authorization);
 
-// Lives on the HTTP thread. Remembers answers, also "unknown", for a second at most: whoever
-// changes what an account's tokens may do calls forget(), and other processes are heard of through
-// an AccessFeed; should both be missed, a token that was disabled is refused within that second.
+// Lives on the HTTP thread. Remembers answers, also "unknown", for a second at most, counted from
+// when they were asked for: whoever changes what an account's tokens may do calls forget(), and
+// other processes are heard of through an AccessFeed; should both be missed, a token that was
+// disabled is refused within that second.
 class Authenticator {
  public:
   Authenticator(store::CatalogStore& catalog, BlockingPool& pool, const Clock& clock);
+  Authenticator(const Authenticator&) = delete;
+  Authenticator& operator=(const Authenticator&) = delete;
 
   // kUnauthenticated for a token that is unknown, disabled or expired, or whose account is
   // disabled; kUnavailable when the store does not answer.

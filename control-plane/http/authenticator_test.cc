@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "common/crypto/crypto.h"
 #include "common/store/memory/memory_store.h"
 #include "control-plane/testing/test_loop.h"
@@ -25,6 +27,11 @@ class AuthenticatorTest : public ::testing::Test {
     token.hash = crypto::sha256(text);
     token.expires_at = expires_at;
     return *store_.create_token(token);
+  }
+  bool disable() {
+    store::TokenChange change;
+    change.disabled_at = clock_.now();
+    return store_.update_token(token_.id, change, {}).ok();
   }
   // The account's name, or the status word.
   std::string who(const std::string& token) {
@@ -51,14 +58,39 @@ TEST_F(AuthenticatorTest, KnowsTheOwnerOfAToken) {
 
 TEST_F(AuthenticatorTest, ADisabledTokenIsRefusedWithinASecond) {
   EXPECT_EQ(who("secret"), "acme");
-  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  ASSERT_TRUE(disable());
   clock_.advance(1s);
   EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
 }
 
+TEST_F(AuthenticatorTest, NobodyGetsWhatIsOlderThanASecondWhileItIsReadAgain) {
+  EXPECT_EQ(who("secret"), "acme");
+  ASSERT_TRUE(disable());
+  clock_.advance(1s);
+  auto first = loop_.start(authenticator_.authenticate("secret"));
+  auto second = loop_.start(authenticator_.authenticate("secret"));
+  EXPECT_FALSE(loop_.finish(first).ok());
+  EXPECT_FALSE(loop_.finish(second).ok());
+}
+
+TEST_F(AuthenticatorTest, TheSecondBeginsWithTheRead) {
+  std::promise<void> gate;
+  pool_.post([opened = gate.get_future().share()] { opened.wait(); });
+  auto slow = loop_.start(authenticator_.authenticate("secret"));
+  loop_.settle();
+  clock_.advance(900ms);
+  gate.set_value();
+  ASSERT_TRUE(loop_.finish(slow).ok());
+  ASSERT_TRUE(disable());
+  clock_.advance(100ms);
+  auto other = loop_.start(authenticator_.authenticate("secret"));
+  EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
+  EXPECT_FALSE(loop_.finish(other).ok());
+}
+
 TEST_F(AuthenticatorTest, WhatIsForgottenIsReadAgainAtOnce) {
   EXPECT_EQ(who("secret"), "acme");
-  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  ASSERT_TRUE(disable());
   authenticator_.forget(account_.id + 1);
   EXPECT_EQ(who("secret"), "acme") << "another account";
   authenticator_.forget(account_.id);
@@ -70,7 +102,7 @@ TEST_F(AuthenticatorTest, AReadThatAChangeOvertookIsNotRemembered) {
   loop_.settle();
   authenticator_.forget(account_.id);
   ASSERT_TRUE(loop_.finish(early).ok());
-  ASSERT_TRUE(store_.disable_token(token_.id, clock_.now()).ok());
+  ASSERT_TRUE(disable());
   EXPECT_EQ(who("secret"), "UNAUTHENTICATED");
 }
 

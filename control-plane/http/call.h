@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/domain/access.h"
 #include "common/http/message.h"
 #include "common/http/server.h"
 #include "common/store/catalog.h"
@@ -33,6 +34,8 @@ struct Call {
   std::string body;                 // Empty for exchange handlers: they read it themselves.
   std::shared_ptr<const store::TokenOwner> caller;  // Null when the route allows nobody.
   std::string request_id;
+  std::string client;  // Its address (client_address.h).
+  Scopes needed;       // Of the route: whoever acts by a role needs one of them, too.
   AuditNote audit;
 
   // Only where the route requires a token.

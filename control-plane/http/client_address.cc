@@ -28,13 +28,6 @@ std::optional<ip::address> address_of_peer(std::string_view peer) {
   return parse_address(host);
 }
 
-std::string key_of(const ip::address& address) {
-  if (address.is_v4()) return address.to_string();
-  ip::address_v6::bytes_type bytes = address.to_v6().to_bytes();
-  std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
-  return ip::address_v6(bytes).to_string() + "/64";
-}
-
 }  // namespace
 
 std::string client_address(const http::RequestHead& head,
@@ -48,9 +41,17 @@ std::string client_address(const http::RequestHead& head,
     const auto comma = forwarded.rfind(',');
     const auto client =
         parse_address(comma == std::string_view::npos ? forwarded : forwarded.substr(comma + 1));
-    if (client) return key_of(*client);
+    if (client) return client->to_string();
   }
-  return peer ? key_of(*peer) : "unknown";
+  return peer ? peer->to_string() : "unknown";
+}
+
+std::string client_network(const std::string& address) {
+  const std::optional<ip::address> parsed = parse_address(address);
+  if (!parsed || parsed->is_v4()) return address;
+  ip::address_v6::bytes_type bytes = parsed->to_v6().to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
+  return ip::address_v6(bytes).to_string() + "/64";
 }
 
 Result<std::vector<std::string>> parse_addresses(std::string_view list) {

@@ -18,10 +18,12 @@ TEST(ClientAddress, IsThePeersWithoutItsPort) {
   EXPECT_EQ(client_address(from(""), {}), "unknown");
 }
 
-TEST(ClientAddress, OfIpv6IsTheNetwork) {
-  const std::string one = client_address(from("[2001:db8::1]:80"), {});
-  EXPECT_EQ(one, client_address(from("[2001:db8::2]:81"), {}));
-  EXPECT_NE(one, client_address(from("[2001:db8:0:1::1]:80"), {}));
+TEST(ClientAddress, OfIpv6OneClientIsANetwork) {
+  EXPECT_EQ(client_address(from("[2001:db8::1]:80"), {}), "2001:db8::1");
+  EXPECT_EQ(client_network("2001:db8::1"), client_network("2001:db8::2"));
+  EXPECT_NE(client_network("2001:db8::1"), client_network("2001:db8:0:1::1"));
+  EXPECT_EQ(client_network("192.0.2.7"), "192.0.2.7");
+  EXPECT_EQ(client_network("unknown"), "unknown");
 }
 
 TEST(ClientAddress, IsForwardedOnlyByThoseWhoAreTrusted) {

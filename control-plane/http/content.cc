@@ -1,9 +1,11 @@
 #include "control-plane/http/content.h"
 
+#include <absl/time/time.h>
+
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "common/base/file_names.h"
 #include "common/telemetry/log.h"
 #include "control-plane/http/problem.h"
 #include "control-plane/strings.h"
@@ -12,41 +14,6 @@ namespace mimeo::control {
 namespace {
 
 constexpr std::size_t kChunk = 128 * 1024;
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 32> kTypes{{
-    {"aac", "audio/aac"},
-    {"avif", "image/avif"},
-    {"bmp", "image/bmp"},
-    {"css", "text/css; charset=utf-8"},
-    {"csv", "text/csv; charset=utf-8"},
-    {"flac", "audio/flac"},
-    {"gif", "image/gif"},
-    {"glb", "model/gltf-binary"},
-    {"gz", "application/gzip"},
-    {"html", "text/html; charset=utf-8"},
-    {"jpeg", "image/jpeg"},
-    {"jpg", "image/jpeg"},
-    {"json", "application/json"},
-    {"m4a", "audio/mp4"},
-    {"md", "text/markdown; charset=utf-8"},
-    {"mid", "audio/midi"},
-    {"mkv", "video/x-matroska"},
-    {"mov", "video/quicktime"},
-    {"mp3", "audio/mpeg"},
-    {"mp4", "video/mp4"},
-    {"obj", "model/obj"},
-    {"ogg", "audio/ogg"},
-    {"pdf", "application/pdf"},
-    {"png", "image/png"},
-    {"svg", "image/svg+xml"},
-    {"tar", "application/x-tar"},
-    {"txt", "text/plain; charset=utf-8"},
-    {"wav", "audio/wav"},
-    {"webm", "video/webm"},
-    {"webp", "image/webp"},
-    {"xml", "application/xml"},
-    {"zip", "application/zip"},
-}};
 
 std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
@@ -60,11 +27,32 @@ bool is_same_version(std::string_view condition, const ContentHead& head) {
   return head.modified_at && condition == http::http_date(unix_seconds(*head.modified_at));
 }
 
-// The client has it already. A tag counts before a date; dates are those that we gave.
+// nullopt for what is no date: such a condition does not count.
+std::optional<std::int64_t> date_of(std::string_view text) {
+  const std::string spelled(trimmed(text));
+  absl::Time time;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", spelled, &time, nullptr)) return std::nullopt;
+  return absl::ToUnixSeconds(time);
+}
+
+// Not that version: 412. A tag counts before a date.
+bool is_refused(const http::RequestHead& request, const ContentHead& head) {
+  if (const auto tags = request.headers.find("If-Match")) {
+    return !names_etag(*tags, head.etag, WeakTags::kDoNotCount);
+  }
+  const auto condition = request.headers.find("If-Unmodified-Since");
+  if (!condition || !head.modified_at) return false;
+  const auto date = date_of(*condition);
+  return date && unix_seconds(*head.modified_at) > *date;
+}
+
+// The client has it already. The same.
 bool is_known(const http::RequestHead& request, const ContentHead& head) {
   if (const auto tags = request.headers.find("If-None-Match")) return names_etag(*tags, head.etag);
-  const auto date = request.headers.find("If-Modified-Since");
-  return date && head.modified_at && *date == http::http_date(unix_seconds(*head.modified_at));
+  const auto condition = request.headers.find("If-Modified-Since");
+  if (!condition || !head.modified_at) return false;
+  const auto date = date_of(*condition);
+  return date && unix_seconds(*head.modified_at) <= *date;
 }
 
 struct Plan {
@@ -80,12 +68,19 @@ Plan plan_answer(const http::RequestHead& request, const ContentHead& head, std:
   if (head.modified_at) {
     headers.set("Last-Modified", http::http_date(unix_seconds(*head.modified_at)));
   }
+  if (is_refused(request, head)) {
+    plan.response = problem::precondition_failed();
+    for (const auto& [name, value] : head.headers.fields()) plan.response.headers.set(name, value);
+    return plan;
+  }
   if (is_known(request, head)) {
     plan.response.status = 304;
     return plan;
   }
   const std::string_view condition = request.headers.get("If-Range");
-  const bool ranges_apply = condition.empty() || is_same_version(condition, head);
+  // Ranges are of GET alone.
+  const bool ranges_apply =
+      request.method == "GET" && (condition.empty() || is_same_version(condition, head));
   const RangeAnswer range =
       ranges_apply ? parse_range(request.headers.get("Range"), size) : RangeAnswer{};
   if (range.kind == RangeKind::kUnsatisfiable) {
@@ -121,10 +116,10 @@ boost::asio::awaitable<Result<std::string>> read_piece(BlockingPool* pool,
 
 }  // namespace
 
-bool names_etag(std::string_view list, std::string_view etag) {
+bool names_etag(std::string_view list, std::string_view etag, WeakTags weak) {
   for (std::string_view item : split(list, ",")) {
     item = trimmed(item);
-    (void)consume_prefix(&item, "W/");
+    if (weak == WeakTags::kCount) (void)consume_prefix(&item, "W/");
     if (item == "*" || item == concat("\"", etag, "\"")) return true;
   }
   return false;
@@ -154,13 +149,11 @@ RangeAnswer parse_range(std::string_view header, std::uint64_t size) {
   return {RangeKind::kPart, {*first, last - *first + 1}};
 }
 
-std::string_view content_type_of(std::string_view filename) {
-  const std::size_t dot = filename.rfind('.');
-  if (dot == std::string_view::npos) return "application/octet-stream";
-  const std::string extension = lowered(filename.substr(dot + 1));
-  const auto it = std::find_if(kTypes.begin(), kTypes.end(),
-                               [&](const auto& entry) { return entry.first == extension; });
-  return it == kTypes.end() ? "application/octet-stream" : it->second;
+std::string content_type_for(std::string_view given, std::string_view filename) {
+  std::string type = checked_content_type(given);
+  if (type.empty()) type = type_of_file_name(filename);
+  if (type.starts_with("text/") && !contains(type, ";")) type += "; charset=utf-8";
+  return type;
 }
 
 boost::asio::awaitable<Result<std::optional<http::Response>>> serve_content(
@@ -168,9 +161,8 @@ boost::asio::awaitable<Result<std::optional<http::Response>>> serve_content(
     ContentHead head) {
   Plan plan = plan_answer(exchange->head(), head, reader->size_bytes());
   ByteRange rest = plan.range;
-  if (plan.response.status == 304 || plan.response.status == 416) {
-    co_return std::move(plan.response);
-  }
+  const bool is_content = plan.response.status == 200 || plan.response.status == 206;
+  if (!is_content) co_return std::move(plan.response);
   plan.response.headers.set("Content-Length", std::to_string(rest.length));
   if (exchange->head().method == "HEAD") rest.length = 0;
   std::string piece;

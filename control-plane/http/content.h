@@ -1,4 +1,5 @@
-// Serves stored content as HTTP: whole, in ranges, not at all when the client has it already.
+// Serves stored content as HTTP: whole, in ranges, not at all when the client has it already or
+// insists on another version (RFC 9110 section 13).
 
 #pragma once
 
@@ -41,12 +42,15 @@ struct RangeAnswer {
 // RFC 9110 section 14. Several ranges at once are answered with the whole.
 [[nodiscard]] RangeAnswer parse_range(std::string_view header, std::uint64_t size);
 
-// Whether a list of entity tags (If-None-Match) names this one, given without quotes. Weak tags
-// count.
-[[nodiscard]] bool names_etag(std::string_view list, std::string_view etag);
+// Whether a list of entity tags names this one, given without quotes. Weak tags count when a client
+// asks for what it lacks (If-None-Match), and do not when it insists on what it has (If-Match).
+enum class WeakTags : std::uint8_t { kCount, kDoNotCount };
+[[nodiscard]] bool names_etag(std::string_view list, std::string_view etag,
+                              WeakTags weak = WeakTags::kCount);
 
-// By the extension of its name; "application/octet-stream" for what is not known.
-[[nodiscard]] std::string_view content_type_of(std::string_view filename);
+// What is to be said of a stored file: the type that was `given` with it, else what its name says;
+// texts are UTF-8 unless they say something else.
+[[nodiscard]] std::string content_type_for(std::string_view given, std::string_view filename);
 
 // Answers the exchange with this content. An error, or a response for the caller to send, comes
 // back only while nothing was sent.

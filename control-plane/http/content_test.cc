@@ -34,12 +34,22 @@ TEST(Range, WhatIsMalformedOrManyIsIgnored) {
   }
 }
 
-TEST(ContentType, GoesByTheExtension) {
-  EXPECT_EQ(content_type_of("out-0.png"), "image/png");
-  EXPECT_EQ(content_type_of("a.b.JPG"), "image/jpeg");
-  EXPECT_EQ(content_type_of("x.txt"), "text/plain; charset=utf-8");
-  EXPECT_EQ(content_type_of("weights.safetensors"), "application/octet-stream");
-  EXPECT_EQ(content_type_of("noext"), "application/octet-stream");
+TEST(Tags, WeakOnesCountForWhatAClientLacks) {
+  EXPECT_TRUE(names_etag("\"a\", W/\"b\"", "b"));
+  EXPECT_FALSE(names_etag("\"a\", W/\"b\"", "b", WeakTags::kDoNotCount));
+  EXPECT_TRUE(names_etag("\"a\",\"b\"", "b", WeakTags::kDoNotCount));
+  EXPECT_TRUE(names_etag("*", "b", WeakTags::kDoNotCount));
+}
+
+TEST(ContentType, IsTheGivenOneElseWhatTheNameSays) {
+  EXPECT_EQ(content_type_for("", "out-0.png"), "image/png");
+  EXPECT_EQ(content_type_for("audio/x-mine", "out-0.png"), "audio/x-mine");
+  EXPECT_EQ(content_type_for("no type", "out-0.png"), "image/png");
+  EXPECT_EQ(content_type_for("text/x\r\nSet-Cookie: a=b", "x.bin"), "application/octet-stream");
+  EXPECT_EQ(content_type_for("", "x.txt"), "text/plain; charset=utf-8");
+  EXPECT_EQ(content_type_for("text/csv", "x"), "text/csv; charset=utf-8");
+  EXPECT_EQ(content_type_for("text/csv; charset=latin1", "x"), "text/csv; charset=latin1");
+  EXPECT_EQ(content_type_for("", "noext"), "application/octet-stream");
 }
 
 }  // namespace

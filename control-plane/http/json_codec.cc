@@ -1,22 +1,17 @@
 #include "control-plane/http/json_codec.h"
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "common/base/time_format.h"
+#include "common/store/webhook_log.h"
+#include "control-plane/http/cog_version.h"
 #include "control-plane/http/json_writer.h"
 #include "control-plane/strings.h"
 
 namespace mimeo::control {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, std::uint8_t>, 4> kEventNames{
-    {{"start", kWebhookStart},
-     {"output", kWebhookOutput},
-     {"logs", kWebhookLogs},
-     {"completed", kWebhookCompleted}}};
 
 constexpr int kDeepestLink = 64;
 
@@ -64,8 +59,8 @@ void write_webhook(JsonWriter& json, const store::PredictionView& view) {
   // The default is what callers get who did not say: not an echo.
   if (view.webhook_events == kWebhookDefault) return;
   json.key("webhook_events_filter").begin_array();
-  for (const auto& [name, bit] : kEventNames) {
-    if ((view.webhook_events & bit) != 0) json.string(name);
+  for (const auto& [event, name] : store::kWebhookEventNames) {
+    if ((view.webhook_events & static_cast<std::uint8_t>(event)) != 0) json.string(name);
   }
   json.end_array();
 }
@@ -97,20 +92,6 @@ std::string first_link(const std::string& text, const std::vector<std::string>& 
 }
 
 }  // namespace
-
-std::optional<std::uint8_t> webhook_event_bit(std::string_view name) {
-  for (const auto& [known, bit] : kEventNames) {
-    if (known == name) return bit;
-  }
-  return std::nullopt;
-}
-
-std::string_view webhook_event_name(std::uint8_t wanted) {
-  for (const auto& [name, bit] : kEventNames) {
-    if (bit == wanted) return name;
-  }
-  return "";
-}
 
 std::string prediction_json(const store::PredictionView& view, const Urls& urls) {
   JsonWriter json;
@@ -150,7 +131,7 @@ std::string version_json(const store::Version& version) {
   json.reserve(256 + version.openapi_schema.size());
   json.begin_object().key("id").string(version.id.hex());
   json.key("created_at").string(to_rfc3339(version.created_at));
-  json.key("cog_version").string(version.cog_version);
+  json.key("cog_version").string(shown_cog_version(version.cog_version));
   json.key("openapi_schema").raw(or_else(version.openapi_schema, "{}")).end_object();
   return json.take();
 }

@@ -31,14 +31,7 @@ namespace mimeo::control {
 [[nodiscard]] std::string hardware_json(const Hardware& hardware);
 [[nodiscard]] std::string file_json(const store::File& file, const Urls& urls);
 
-// Bits of `webhook_events` and their names. nullopt for an unknown name.
-inline constexpr std::uint8_t kWebhookStart = 1;
-inline constexpr std::uint8_t kWebhookOutput = 2;
-inline constexpr std::uint8_t kWebhookLogs = 4;
-inline constexpr std::uint8_t kWebhookCompleted = 8;
-inline constexpr std::uint8_t kWebhookDefault = kWebhookOutput | kWebhookCompleted;
-[[nodiscard]] std::optional<std::uint8_t> webhook_event_bit(std::string_view name);
-// The reverse, for one bit.
-[[nodiscard]] std::string_view webhook_event_name(std::uint8_t bit);
+// `webhook_events` of who names none: the bits of store::WebhookEvent for output and completed.
+inline constexpr std::uint8_t kWebhookDefault = 2 | 8;
 
 }  // namespace mimeo::control

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/store/webhook_log.h"
 #include "control-plane/public_links.h"
 
 namespace mimeo::control {
@@ -121,7 +122,9 @@ TEST_F(JsonCodec, WebhooksAreEchoedAsGiven) {
   view_.webhook_events = kWebhookDefault;
   EXPECT_EQ(shown()["webhook"], "https://hook.example/?a=b");
   EXPECT_FALSE(shown().contains("webhook_events_filter"));
-  view_.webhook_events = kWebhookStart | kWebhookLogs;
+  view_.webhook_events = kWebhookDefault | store::kWebhookEventsGiven;
+  EXPECT_EQ(shown()["webhook_events_filter"], json::parse(R"(["output","completed"])"));
+  view_.webhook_events = 1 | 4;
   EXPECT_EQ(shown()["webhook_events_filter"], json::parse(R"(["start","logs"])"));
 }
 

@@ -1,5 +1,6 @@
 #include "control-plane/http/middleware.h"
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -40,6 +41,32 @@ http::Response preflight(const Match& match) {
   return response;
 }
 
+// One of a route's scopes is enough, but all of those that it needs besides; who has said nothing
+// about a route is asked for everything.
+bool allows(Scopes granted, const Route& route) {
+  if (!route.scopes) return granted.is_all();
+  const bool has_one = route.scopes->is_empty() || !(granted & *route.scopes).is_empty();
+  return has_one && granted.contains(route.also);
+}
+
+// What to name in the refusal.
+Scopes missing_of(const store::TokenOwner& caller, const Route& route) {
+  const Scopes wanted = route.scopes.value_or(Scopes::all());
+  return (caller.scopes() & wanted).is_empty() ? wanted : route.also;
+}
+
+// For logs. The path of what is opened by a link alone is a credential, and so is one that looks as
+// if it were to be one.
+std::string shown_path(const http::RequestHead& head, const Route* route) {
+  constexpr std::size_t kLongestShown = 40;
+  if (route != nullptr) return route->access == Access::kLinkOnly ? route->pattern : head.path;
+  std::string path;
+  for (const std::string& segment : head.segments) {
+    path.append("/").append(segment.size() > kLongestShown ? "..." : segment);
+  }
+  return path;
+}
+
 }  // namespace
 
 // What the log line and the metrics need, gathered on the way.
@@ -56,6 +83,7 @@ boost::asio::awaitable<void> Middleware::serve(http::Exchange& exchange) {
   Call call;
   call.head = &exchange.head();
   call.request_id = request_id_of(*call.head, parts_.random);
+  call.client = client_address(*call.head, parts_.trusted_proxies);
   Outcome outcome;
   std::string failure;
   try {
@@ -143,46 +171,45 @@ boost::asio::awaitable<std::optional<http::Response>> Middleware::refuse(Call& c
   if (route.access == Access::kLinkOnly) co_return std::nullopt;
   const std::optional<std::string_view> header = call.head->headers.find("Authorization");
   const std::optional<std::string_view> token = token_in(header.value_or(""));
-  if (!token) co_return refuse_anonymous(call, outcome, header.has_value());
-  std::string secret(*token);
-  if (parts_.limiter.is_exhausted(client_address(*call.head, parts_.trusted_proxies)) &&
-      !parts_.authenticator.was_good(secret)) {
-    // Whoever guesses tokens costs no look-ups any more; others behind that address go on.
-    co_return refuse_anonymous(call, outcome, true);
+  if (!token && route.access == Access::kAnybody) co_return refuse_open_call(call, outcome);
+  if (!token && !header) co_return problem::no_token();  // Costs nothing.
+  CheckedToken checked;
+  if (token) {
+    checked = co_await check_token(&parts_.authenticator, &parts_.limiter, call.client,
+                                   std::string(*token));
+  } else {
+    checked.status = absl::UnauthenticatedError("no token of ours");
+    checked.tries = parts_.limiter.take_bad_token(client_network(call.client));
   }
-  auto owner = co_await parts_.authenticator.authenticate(std::move(secret));
-  if (!owner.ok() && problem::is_our_fault(owner.status()) && route.access == Access::kToken) {
-    outcome.error = owner.status();
-    co_return problem::from_status(owner.status(), call.request_id);
+  if (checked.owner == nullptr && route.access == Access::kAnybody) {
+    co_return refuse_open_call(call, outcome);
   }
-  if (!owner.ok()) co_return refuse_anonymous(call, outcome, true);
-  // One scope is enough; who has said nothing about a route is asked for all.
-  const Scopes granted = (*owner)->scopes();
-  const bool is_allowed = !route.scopes              ? granted.is_all()
-                          : route.scopes->is_empty() ? true
-                                                     : !(granted & *route.scopes).is_empty();
-  if (!is_allowed && route.access == Access::kAnybody) {
-    co_return refuse_anonymous(call, outcome, false);
-  }
-  call.caller = *std::move(owner);
+  if (checked.owner == nullptr) co_return refuse_token(checked, call, outcome);
+  const bool is_allowed = allows(checked.owner->scopes(), route);
+  if (!is_allowed && route.access == Access::kAnybody) co_return refuse_open_call(call, outcome);
+  call.caller = std::move(checked.owner);
+  call.needed = route.scopes.value_or(Scopes::all());
   outcome.rate = parts_.limiter.take(call.caller->account.id, route.rate);
   if (!outcome.rate.is_allowed) co_return problem::throttled(outcome.rate.retry_after_s);
-  if (!is_allowed) {
-    co_return problem::missing_scope(*call.caller, route.scopes.value_or(Scopes::all()));
-  }
+  if (!is_allowed) co_return problem::missing_scope(*call.caller, missing_of(*call.caller, route));
   co_return std::nullopt;
 }
 
-std::optional<http::Response> Middleware::refuse_anonymous(const Call& call, Outcome& outcome,
-                                                           bool is_bad) {
-  const bool is_open = outcome.route->access == Access::kAnybody;
-  if (!is_open && !is_bad) return problem::no_token();  // Costs nothing.
-  const RateDecision decision =
-      parts_.limiter.take_anonymous(client_address(*call.head, parts_.trusted_proxies));
-  if (is_open || !decision.is_allowed) outcome.rate = decision;
-  if (!decision.is_allowed) return problem::throttled(decision.retry_after_s);
-  if (is_open) return std::nullopt;
-  return problem::bad_token();
+std::optional<http::Response> Middleware::refuse_open_call(const Call& call, Outcome& outcome) {
+  outcome.rate = parts_.limiter.take_open_call(client_network(call.client));
+  if (outcome.rate.is_allowed) return std::nullopt;
+  return problem::throttled(outcome.rate.retry_after_s);
+}
+
+http::Response Middleware::refuse_token(const CheckedToken& checked, const Call& call,
+                                        Outcome& outcome) {
+  if (!absl::IsUnauthenticated(checked.status)) {
+    if (problem::is_our_fault(checked.status)) outcome.error = checked.status;
+    return problem::from_status(checked.status, call.request_id);
+  }
+  if (checked.tries.is_allowed) return problem::bad_token();
+  outcome.rate = checked.tries;
+  return problem::throttled(checked.tries.retry_after_s);
 }
 
 void Middleware::record(const Call& call, const Outcome& outcome, SteadyTime begin) {
@@ -204,12 +231,13 @@ void Middleware::record(const Call& call, const Outcome& outcome, SteadyTime beg
   }
   metrics.seconds->Observe(seconds);
   count->Increment();
+  const std::string path = shown_path(*call.head, outcome.route);
   if (!outcome.error.ok()) {
     log::error("request failed method={} path={} status={} request={} error={}", call.head->method,
-               call.head->path, outcome.status, call.request_id, outcome.error.ToString());
+               path, outcome.status, call.request_id, outcome.error.ToString());
   }
   log::debug("request method={} path={} status={} ms={:.2f} request={} peer={}", call.head->method,
-             call.head->path, outcome.status, seconds * 1000, call.request_id, call.head->peer);
+             path, outcome.status, seconds * 1000, call.request_id, call.head->peer);
 }
 
 }  // namespace mimeo::control

@@ -20,6 +20,7 @@
 #include "control-plane/http/call.h"
 #include "control-plane/http/rate_limiter.h"
 #include "control-plane/http/router.h"
+#include "control-plane/http/token_check.h"
 
 namespace mimeo::control {
 
@@ -55,8 +56,10 @@ class Middleware {
                                                                         Outcome& outcome);
   // A response when the caller must not go on, else nullopt with call.caller filled.
   boost::asio::awaitable<std::optional<http::Response>> refuse(Call& call, Outcome& outcome);
-  // The same for a caller without a good token. `is_bad`: with one that is not good.
-  std::optional<http::Response> refuse_anonymous(const Call& call, Outcome& outcome, bool is_bad);
+  // The same for nobody on a route that is open to anybody.
+  std::optional<http::Response> refuse_open_call(const Call& call, Outcome& outcome);
+  static http::Response refuse_token(const CheckedToken& checked, const Call& call,
+                                     Outcome& outcome);
   static void add_headers(http::Response& response, const Call& call, const Outcome& outcome);
   void record(const Call& call, const Outcome& outcome, SteadyTime begin);
 

@@ -1,5 +1,7 @@
 #include "control-plane/http/paging.h"
 
+#include <algorithm>
+
 #include "common/crypto/crypto.h"
 #include "control-plane/http/json_writer.h"
 #include "control-plane/strings.h"
@@ -64,13 +66,32 @@ Result<std::pair<WallTime, std::int64_t>> parse_row_position(std::string_view po
   return std::pair(found.first, *row);
 }
 
-PageLinks::PageLinks(std::string url, const http::RequestHead& head) : base_(std::move(url)) {
+std::size_t texts_that_fit(const std::vector<std::string>& texts, std::size_t size,
+                           const std::optional<Cursor>& cursor) {
+  const bool is_backward = cursor && cursor->direction == PageDirection::kBackward;
+  const std::size_t most = std::min(texts.size(), size);
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < most; ++i) {
+    const std::string& text = is_backward ? texts[texts.size() - 1 - i] : texts[i];
+    bytes += text.size();
+    if (i > 0 && (text.empty() || bytes > kMaxPageBytes)) return i;
+  }
+  return most;
+}
+
+PageLinks::PageLinks(std::string url, const http::RequestHead& head,
+                     const std::optional<std::string>& query)
+    : base_(std::move(url)) {
   base_.push_back('?');
-  for (const auto& [name, value] : head.query) {
-    if (name == "cursor") continue;
+  const auto add = [this](std::string_view name, std::string_view value) {
     base_.append(http::percent_encode(name)).append("=").append(http::percent_encode(value));
     base_.push_back('&');
+  };
+  for (const auto& [name, value] : head.query) {
+    const bool is_replaced = name == "cursor" || (query && name == "query");
+    if (!is_replaced) add(name, value);
   }
+  if (query) add("query", *query);
 }
 
 std::string PageLinks::to(const Cursor& cursor) const {

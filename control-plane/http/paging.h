@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,13 +45,36 @@ struct Cursor {
 // Addresses one page: the collection's absolute URL, its query parameters and a cursor.
 class PageLinks {
  public:
-  // `url` without a query; all parameters of the request but `cursor` are kept.
-  PageLinks(std::string url, const http::RequestHead& head);
+  // `url` without a query; all parameters of the request but `cursor` are kept. `query`, if any,
+  // takes the place of that parameter: links are followed with GET, whatever was asked.
+  PageLinks(std::string url, const http::RequestHead& head,
+            const std::optional<std::string>& query = std::nullopt);
   [[nodiscard]] std::string to(const Cursor& cursor) const;
 
  private:
   std::string base_;  // Ends in '?' or '&'.
 };
+
+// The `count` of `rows` that are the nearest to the cursor.
+template <class Row>
+[[nodiscard]] std::vector<Row> nearest(std::vector<Row> rows, std::size_t count, bool is_backward) {
+  if (rows.size() <= count) return rows;
+  const auto surplus = static_cast<std::ptrdiff_t>(rows.size() - count);
+  if (is_backward) {
+    rows.erase(rows.begin(), rows.begin() + surplus);
+  } else {
+    rows.erase(rows.end() - surplus, rows.end());
+  }
+  return rows;
+}
+
+// A page also ends where its texts have so many bytes, with at least one of them.
+inline constexpr std::size_t kMaxPageBytes = 8U << 20;
+
+// How many of `texts`, which are in the order of the list, belong on a page that begins at
+// `cursor`. Empty ones, and what is behind them, do not.
+[[nodiscard]] std::size_t texts_that_fit(const std::vector<std::string>& texts, std::size_t size,
+                                         const std::optional<Cursor>& cursor);
 
 // The links of one page.
 struct PageEnds {
@@ -58,8 +82,8 @@ struct PageEnds {
   std::optional<std::string> previous;
 };
 
-// Makes a page of rows that were read with a limit of `size` + 1, starting at `cursor`, and are in
-// the order of the list: removes the one too many, which is the farthest from the cursor.
+// Makes a page of rows that were read with a limit of at least `size` + 1, starting at `cursor`,
+// and are in the order of the list: removes those too many, which are the farthest from the cursor.
 // `position_of(row)` is what its cursor holds.
 template <class Row, class PositionOf>
 [[nodiscard]] PageEnds end_page(std::vector<Row>& rows, std::size_t size,
@@ -67,7 +91,7 @@ template <class Row, class PositionOf>
                                 const PositionOf& position_of) {
   const bool is_backward = cursor && cursor->direction == PageDirection::kBackward;
   const bool has_more = rows.size() > size;
-  if (has_more) rows.erase(is_backward ? rows.begin() : rows.end() - 1);
+  if (has_more) rows = nearest(std::move(rows), size, is_backward);
   PageEnds ends;
   if (rows.empty()) return ends;
   if (has_more || is_backward) {
@@ -83,5 +107,17 @@ template <class Row, class PositionOf>
 [[nodiscard]] std::string page_json(const std::optional<std::string>& next,
                                     const std::optional<std::string>& previous,
                                     const std::vector<std::string>& results);
+
+// The page of rows that were read as for end_page(), with the JSON text of each. It may be shorter
+// than `size`: texts_that_fit().
+template <class Row, class PositionOf>
+[[nodiscard]] std::string page_of(std::vector<Row> rows, std::vector<std::string> texts,
+                                  std::size_t size, const std::optional<Cursor>& cursor,
+                                  const PageLinks& links, const PositionOf& position_of) {
+  const std::size_t count = texts_that_fit(texts, size, cursor);
+  const PageEnds ends = end_page(rows, count, cursor, links, position_of);
+  const bool is_backward = cursor && cursor->direction == PageDirection::kBackward;
+  return page_json(ends.next, ends.previous, nearest(std::move(texts), count, is_backward));
+}
 
 }  // namespace mimeo::control

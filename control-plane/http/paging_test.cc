@@ -48,6 +48,40 @@ TEST(PageLinks, KeepTheFiltersAndReplaceTheCursor) {
             "2026-01-01T00%3A00%3A00%2B01%3A00&cursor=cD14");
 }
 
+TEST(PageLinks, HoldTheTextOfASearch) {
+  http::RequestHead head;
+  head.query = {{"query", "old"}, {"cursor", "old"}};
+  const PageLinks links("https://m.example/v1/models", head, "a b");
+  EXPECT_EQ(links.to({PageDirection::kForward, "x"}),
+            "https://m.example/v1/models?query=a%20b&cursor=cD14");
+}
+
+TEST(Page, EndsWhereItsTextsAreTooLong) {
+  const std::string large(kMaxPageBytes / 2, 'x');
+  const std::optional<Cursor> forward = Cursor{PageDirection::kForward, "0"};
+  const std::optional<Cursor> backward = Cursor{PageDirection::kBackward, "9"};
+  EXPECT_EQ(texts_that_fit({}, 5, forward), 0U);
+  EXPECT_EQ(texts_that_fit({"a", "b", "c"}, 2, forward), 2U);
+  EXPECT_EQ(texts_that_fit({large, large, large}, 5, forward), 2U);
+  EXPECT_EQ(texts_that_fit({large + large + large, "b"}, 5, forward), 1U) << "at least one";
+  EXPECT_EQ(texts_that_fit({"a", "", "c"}, 5, forward), 1U) << "not read any more";
+  EXPECT_EQ(texts_that_fit({"a", "", "c", "d"}, 5, backward), 2U);
+  EXPECT_EQ(texts_that_fit({large, "b", large, large}, 5, backward), 2U);
+
+  const PageLinks links("https://m.example/x", http::RequestHead{});
+  const auto position = [](int row) { return std::to_string(row); };
+  const std::vector<int> rows{1, 2, 3};
+  const auto link = [&](PageDirection direction, const char* row) {
+    return links.to({direction, row});
+  };
+  EXPECT_EQ(page_of(rows, {"1", "2", ""}, 5, forward, links, position),
+            page_json(link(PageDirection::kForward, "2"), link(PageDirection::kBackward, "1"),
+                      {"1", "2"}));
+  EXPECT_EQ(page_of(rows, {"", "2", "3"}, 5, backward, links, position),
+            page_json(link(PageDirection::kForward, "3"), link(PageDirection::kBackward, "2"),
+                      {"2", "3"}));
+}
+
 TEST(Page, LinksToItsNeighboursOnly) {
   const PageLinks links("https://m.example/x", http::RequestHead{});
   const auto position = [](int row) { return std::to_string(row); };

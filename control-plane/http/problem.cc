@@ -153,6 +153,10 @@ http::Response file_too_large(std::uint64_t limit_bytes) {
   return detail_only(413, "Files must be less than " + megabytes(limit_bytes) + " in size");
 }
 
+http::Response precondition_failed() {
+  return make(412, "Precondition failed", "The file is another one than the request names.");
+}
+
 http::Response range_not_satisfiable(std::uint64_t size_bytes) {
   http::Response response =
       make(416, "Range not satisfiable", "The requested range is beyond the end of the file.");
@@ -199,6 +203,16 @@ http::Response throttled(std::int64_t retry_after_s) {
   return response;
 }
 
+http::Response over_limit(std::string_view detail) {
+  constexpr std::int64_t kRetryAfterS = 1;  // Whatever is in the way may be gone by then.
+  JsonWriter json;
+  json.begin_object().key("title").string("Too many requests").key("detail").string(detail);
+  json.key("status").integer(429).key("retry_after").integer(kRetryAfterS).end_object();
+  http::Response response = with_body(429, json.take());
+  response.headers.add("Retry-After", std::to_string(kRetryAfterS));
+  return response;
+}
+
 http::Response search_failed() { return detail_only(500, "Search service error"); }
 
 http::Response internal(std::string_view request_id) {
@@ -226,11 +240,8 @@ http::Response from_status(const Status& status, std::string_view request_id) {
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kAborted:
       return conflict(message_of(status));
-    case absl::StatusCode::kResourceExhausted: {
-      http::Response response = make(429, "Too many requests", message_of(status));
-      response.headers.add("Retry-After", "1");
-      return response;
-    }
+    case absl::StatusCode::kResourceExhausted:
+      return over_limit(message_of(status));
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kDeadlineExceeded: {

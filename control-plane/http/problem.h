@@ -51,6 +51,8 @@ namespace problem {
 // 409.
 [[nodiscard]] http::Response model_exists();
 [[nodiscard]] http::Response conflict(std::string_view detail);
+// 412.
+[[nodiscard]] http::Response precondition_failed();
 // 413.
 [[nodiscard]] http::Response body_too_large(std::uint64_t limit_bytes);
 [[nodiscard]] http::Response file_too_large(std::uint64_t limit_bytes);
@@ -62,6 +64,8 @@ namespace problem {
 [[nodiscard]] http::Response unprocessable(std::string_view title, std::string_view detail);
 // 429.
 [[nodiscard]] http::Response throttled(std::int64_t retry_after_s);
+// A limit other than that on calls: predictions waiting, files on their way.
+[[nodiscard]] http::Response over_limit(std::string_view detail);
 // 500.
 [[nodiscard]] http::Response search_failed();
 [[nodiscard]] http::Response internal(std::string_view request_id);

@@ -72,6 +72,13 @@ TEST(Problem, ThrottlingSaysWhenToComeBack) {
   EXPECT_EQ(response.headers.get("Retry-After"), "30");
 }
 
+TEST(Problem, OtherLimitsSayItToo) {
+  const http::Response response = problem::from_status(absl::ResourceExhaustedError("full"), "r1");
+  EXPECT_EQ(response.body,
+            R"({"title":"Too many requests","detail":"full","status":429,"retry_after":1})");
+  EXPECT_EQ(response.headers.get("Retry-After"), "1");
+}
+
 TEST(Problem, OtherBodiesOfTheReference) {
   EXPECT_EQ(problem::search_without_query().body,
             R"({"detail":"Query parameter \"query\" is required"})");

@@ -8,6 +8,8 @@
 namespace mimeo::control {
 namespace {
 
+constexpr BucketSize kLookUps{.per_minute = 180, .burst = 3};
+
 BucketSize same(std::int64_t per_minute) { return {per_minute, per_minute}; }
 
 }  // namespace
@@ -82,12 +84,18 @@ RateDecision RateLimiter::take(AccountId account, RateKind kind) {
   return accounts_.take(key, size_of(account, kind), clock_.steady());
 }
 
-RateDecision RateLimiter::take_anonymous(const std::string& address) {
-  return addresses_.take(address, same(limits_.anonymous), clock_.steady());
+RateDecision RateLimiter::take_open_call(const std::string& client) {
+  return open_calls_.take(client, same(limits_.anonymous), clock_.steady());
 }
 
-bool RateLimiter::is_exhausted(const std::string& address) const {
-  return addresses_.is_empty(address, same(limits_.anonymous), clock_.steady());
+RateDecision RateLimiter::take_bad_token(const std::string& client) {
+  return bad_tokens_.take(client, same(limits_.anonymous), clock_.steady());
+}
+
+bool RateLimiter::may_look_up(const std::string& client) {
+  const SteadyTime now = clock_.steady();
+  if (!bad_tokens_.is_empty(client, same(limits_.anonymous), now)) return true;
+  return look_ups_.take(client, kLookUps, now).is_allowed;
 }
 
 void RateLimiter::set_overrides(const std::vector<store::AccountLimits>& overrides) {

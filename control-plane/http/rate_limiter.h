@@ -1,6 +1,6 @@
-// Token buckets in the memory of this process: per account and kind of call, and per client address
-// for calls without a valid token. With N control planes behind a balancer an account may get up to
-// N times as much: meant as protection, not as billing.
+// Token buckets in the memory of this process: per account and kind of call, and per client for
+// calls without a token and for tokens that are not valid. With N control planes behind a balancer
+// an account may get up to N times as much: meant as protection, not as billing.
 
 #pragma once
 
@@ -23,7 +23,7 @@ struct RateLimits {
   std::int64_t create_prediction = 600;
   std::int64_t read_prediction = 60'000;
   std::int64_t other = 3'000;
-  std::int64_t anonymous = 300;  // Per client address, without a valid token.
+  std::int64_t anonymous = 300;  // Per client: without a token, and as many tries of bad ones.
 };
 
 struct RateDecision {
@@ -70,9 +70,13 @@ class RateLimiter {
 
   // Takes one call from the account's bucket of this kind.
   RateDecision take(AccountId account, RateKind kind);
-  // Takes one call from the bucket of a client's address (client_address.h).
-  RateDecision take_anonymous(const std::string& address);
-  [[nodiscard]] bool is_exhausted(const std::string& address) const;
+  // For clients, by client_network() of their address. A call that needs no token.
+  RateDecision take_open_call(const std::string& client);
+  // A token that was no good.
+  RateDecision take_bad_token(const std::string& client);
+  // Whether this client may have a token looked up. Always, until it has tried too many bad ones;
+  // then a few a second, so that others behind the same address get in with good ones.
+  bool may_look_up(const std::string& client);
 
   // Replaces what single accounts have instead.
   void set_overrides(const std::vector<store::AccountLimits>& overrides);
@@ -84,7 +88,9 @@ class RateLimiter {
   const RateLimits limits_;
   std::unordered_map<AccountId, store::AccountLimits> overrides_;
   BucketTable accounts_{150'000};
-  BucketTable addresses_{50'000};
+  BucketTable open_calls_{50'000};
+  BucketTable bad_tokens_{50'000};
+  BucketTable look_ups_{50'000};
 };
 
 }  // namespace mimeo::control

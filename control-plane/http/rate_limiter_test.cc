@@ -72,16 +72,32 @@ TEST(RateLimiter, AnAccountsOwnLimitsReplaceTheCommonOnes) {
   EXPECT_TRUE(limiter.take(1, RateKind::kOther).is_limited);
 }
 
-TEST(RateLimiter, AddressesHaveBucketsOfTheirOwn) {
+TEST(RateLimiter, ClientsHaveBucketsOfTheirOwn) {
   FakeClock clock;
   RateLimiter limiter(clock, {.anonymous = 1});
-  EXPECT_FALSE(limiter.is_exhausted("a"));
-  EXPECT_TRUE(limiter.take_anonymous("a").is_allowed);
-  EXPECT_TRUE(limiter.is_exhausted("a"));
-  EXPECT_FALSE(limiter.take_anonymous("a").is_allowed);
-  EXPECT_TRUE(limiter.take_anonymous("b").is_allowed);
+  EXPECT_TRUE(limiter.take_open_call("a").is_allowed);
+  EXPECT_FALSE(limiter.take_open_call("a").is_allowed);
+  EXPECT_TRUE(limiter.take_open_call("b").is_allowed);
+  EXPECT_TRUE(limiter.take_bad_token("a").is_allowed) << "calls without a token take nothing here";
+  EXPECT_FALSE(limiter.take_bad_token("a").is_allowed);
   clock.advance(60s);
-  EXPECT_FALSE(limiter.is_exhausted("a"));
+  EXPECT_TRUE(limiter.take_bad_token("a").is_allowed);
+}
+
+TEST(RateLimiter, WhoTriedTooManyBadTokensMayLookUpAFewASecond) {
+  FakeClock clock;
+  RateLimiter limiter(clock, {.anonymous = 1});
+  const auto look_ups = [&] {
+    int count = 0;
+    while (count < 100 && limiter.may_look_up("a")) ++count;
+    return count;
+  };
+  EXPECT_EQ(look_ups(), 100) << "no limit as long as all are good";
+  (void)limiter.take_bad_token("a");
+  EXPECT_EQ(look_ups(), 3);
+  clock.advance(1s);
+  EXPECT_EQ(look_ups(), 3);
+  EXPECT_TRUE(limiter.may_look_up("b"));
 }
 
 TEST(BucketTable, ForgetsTheLongestUnusedBeyondItsCapacity) {

@@ -18,12 +18,13 @@ namespace mimeo::control {
 //
 // Correct use: `if (auto hit = cache.find(key)) return hit;` else load, then put(). A value that
 // has outlived `lifetime` is a miss for the first who asks; while that one loads (for at most
-// `grace`), the others still get the old value.
+// `grace`), the others still get the old value. After two of these nobody does.
 template <class Key, class Value, class Hash = std::hash<Key>>
 class ReadCache {
  public:
-  ReadCache(const Clock& clock, std::chrono::milliseconds lifetime, std::size_t capacity)
-      : clock_(clock), lifetime_(lifetime), capacity_(capacity) {}
+  ReadCache(const Clock& clock, std::chrono::milliseconds lifetime, std::size_t capacity,
+            std::chrono::milliseconds grace = std::chrono::milliseconds{500})
+      : clock_(clock), lifetime_(lifetime), capacity_(capacity), grace_(grace) {}
 
   [[nodiscard]] std::shared_ptr<const Value> find(const Key& key) {
     const auto it = entries_.find(key);
@@ -32,17 +33,21 @@ class ReadCache {
     const SteadyTime now = clock_.steady();
     if (now >= entry.fresh_until) {
       if (now >= entry.loading_until) {
-        entry.loading_until = now + kGrace;
+        entry.loading_until = now + grace_;
         return nullptr;
       }
-      if (now >= entry.fresh_until + 2 * kGrace) return nullptr;
+      if (now >= entry.fresh_until + 2 * grace_) return nullptr;
     }
     order_.splice(order_.begin(), order_, it->second);
     return entry.value;
   }
 
   void put(const Key& key, std::shared_ptr<const Value> value) {
-    const SteadyTime fresh_until = clock_.steady() + lifetime_;
+    put(key, std::move(value), clock_.steady());
+  }
+  // Its age counts from `read_at`.
+  void put(const Key& key, std::shared_ptr<const Value> value, SteadyTime read_at) {
+    const SteadyTime fresh_until = read_at + lifetime_;
     if (const auto it = entries_.find(key); it != entries_.end()) {
       it->second->value = std::move(value);
       it->second->fresh_until = fresh_until;
@@ -78,7 +83,6 @@ class ReadCache {
   }
 
  private:
-  static constexpr std::chrono::milliseconds kGrace{500};
   struct Entry {
     Key key;
     std::shared_ptr<const Value> value;
@@ -89,6 +93,7 @@ class ReadCache {
   const Clock& clock_;
   const std::chrono::milliseconds lifetime_;
   const std::size_t capacity_;
+  const std::chrono::milliseconds grace_;
   std::list<Entry> order_;  // Most recently used first.
   std::unordered_map<Key, typename std::list<Entry>::iterator, Hash> entries_;
 };

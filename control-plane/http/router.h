@@ -44,6 +44,8 @@ struct Route {
   std::optional<Scopes> scopes;
   // What the audit log calls a change by this route: "model.create". Empty: not in the log.
   std::string action;
+  // A token needs all of these besides.
+  Scopes also = {};
 };
 
 struct Match {

@@ -22,6 +22,8 @@ constexpr Scopes kEditFiles{kFiles};
 constexpr Scopes kSeeMembers{kRead, kAccount};
 constexpr Scopes kManage{kAccount};
 constexpr Scopes kSecrets{kPredictions, kAccount};
+// Needed besides: what a training makes becomes the latest version of a model.
+constexpr Scopes kAndModels{kModels};
 constexpr Scopes kSeeBilling{kRead, kBilling};
 constexpr Scopes kEditBilling{kBilling};
 
@@ -70,7 +72,7 @@ std::vector<Route> api_routes(Api& api) {
     {"GET",    "/models/{owner}/{name}/versions",            call(list_versions), kToken, kOther, kBody, kOff, kSeeModels, ""},
     {"GET",    "/models/{owner}/{name}/versions/{id}",       call(get_version), kToken, kOther, kBody, kOff, kSeeModels, ""},
     {"DELETE", "/models/{owner}/{name}/versions/{id}",       call(delete_version), kToken, kOther, kBody, kOff, kEditModels, "version.delete"},
-    {"POST",   "/models/{owner}/{name}/versions/{id}/trainings", call(create_training), kToken, kOther, kInput, kOff, kRun, ""},
+    {"POST",   "/models/{owner}/{name}/versions/{id}/trainings", call(create_training), kToken, kOther, kInput, kOff, kRun, "", kAndModels},
 
     {"GET",    "/deployments",                               call(list_deployments), kToken, kOther, kBody, kOff, kSeeDeployments, ""},
     {"POST",   "/deployments",                               call(create_deployment), kToken, kOther, kBody, kOff, kEditDeployments, "deployment.create"},

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxSchema = 2U << 20;
+constexpr std::size_t kMaxSchema = 1U << 20;  // A page of versions holds several.
 constexpr std::size_t kMaxConfig = 256U << 10;
 constexpr std::size_t kMaxCogVersion = 64;
 constexpr std::int32_t kMaxConcurrency = 1'000;

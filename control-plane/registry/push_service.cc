@@ -15,13 +15,6 @@ namespace {
 constexpr Bytes kMaxEvents = 8_MiB;  // With the references of images of many layers.
 constexpr std::size_t kMaxSettled = 200'000;
 
-// The operator says where the registry is; it may be on this machine.
-http::AddressRules any_address() {
-  http::AddressRules rules;
-  rules.allow_private = true;
-  return rules;
-}
-
 std::string_view name_of(PushOutcome outcome) {
   switch (outcome) {
     case PushOutcome::kMade:
@@ -41,13 +34,14 @@ std::string_view name_of(PushOutcome outcome) {
 PushService::PushService(asio::any_io_executor executor, Parts parts, PushServiceOptions options)
     : parts_(parts),
       options_(std::move(options)),
-      outbound_(any_address()),
+      outbound_(http::any_address()),
       client_(outbound_, options_.registry_url,
               [this](std::string_view repository) -> Result<std::string> {
                 if (repository.empty()) return parts_.tokens.reader_token({});
                 return parts_.tokens.pull_token(repository);
               }),
-      maker_(client_, parts_.catalog, parts_.accounts, parts_.clock, options_.default_sku),
+      maker_(client_, parts_.catalog, parts_.discovery, parts_.accounts, parts_.clock,
+             options_.default_sku),
       tasks_(std::move(executor)) {}
 
 asio::awaitable<void> PushService::handle_events(http::Exchange& exchange) {

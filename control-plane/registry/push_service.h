@@ -39,6 +39,7 @@ class PushService {
  public:
   struct Parts {
     store::CatalogStore& catalog;
+    store::DiscoveryStore& discovery;
     store::AccountsStore& accounts;
     BlockingPool& pool;
     const RegistryTokens& tokens;

@@ -10,6 +10,7 @@
 
 #include "common/http/test_server.h"
 #include "common/oci/testing/test_registry.h"
+#include "common/store/memory/memory_discovery.h"
 #include "common/store/memory/memory_store.h"
 
 namespace mimeo::control {
@@ -47,7 +48,9 @@ class PushServiceTest : public testing::Test {
     auto pair = crypto::make_signing_pair("test").value();
     certificate_ = pair.second;
     signer_ = crypto::TokenSigner::load(pair.first, pair.second).value();
-    tokens_.emplace(store_, pool_, *signer_, clock_, random_, RegistryTokenOptions{});
+    tokens_.emplace(
+        RegistryTokens::Parts{store_, pool_, authenticator_, limiter_, *signer_, clock_, random_},
+        RegistryTokenOptions{});
     server_.emplace([this](http::Exchange& exchange) { return route(exchange); });
     start_registry();
   }
@@ -71,7 +74,7 @@ class PushServiceTest : public testing::Test {
     PushServiceOptions service_options;
     service_options.registry_url = registry_.url();
     service_options.hook_secret = "hook";
-    const PushService::Parts parts{store_, store_, pool_, *tokens_, clock_, metrics_};
+    const PushService::Parts parts{store_, discovery_, store_, pool_, *tokens_, clock_, metrics_};
     has_service_ = false;
     service_.emplace(server_->io().get_executor(), parts, service_options);
     has_service_ = true;
@@ -97,6 +100,22 @@ class PushServiceTest : public testing::Test {
   oci::TestPusher as(const std::string& user) {
     return oci::TestPusher(registry_.url(), user, "token-of-" + user);
   }
+  // As the registry says it, of a push with this token of alice.
+  int notify(const std::string& repository, const std::string& digest, std::int64_t token) {
+    Json event;
+    event["action"] = "push";
+    event["target"] = {
+        {"repository", repository}, {"digest", digest}, {"mediaType", oci::kDockerManifest}};
+    event["actor"]["name"] = "alice#" + std::to_string(token) + "#";
+    http::OutboundRequest request;
+    request.method = "POST";
+    request.url = "http://127.0.0.1:" + std::to_string(server_->port()) + "/registry/events";
+    request.headers.set("Authorization", "Bearer hook");
+    request.body = Json{{"events", Json::array({event})}}.dump();
+    http::AddressRules rules;
+    rules.allow_private = true;
+    return http::Outbound(rules).perform(request)->status;
+  }
   // What became of a push, once its notification was handled.
   Result<store::Version> wait_for(VersionId id) {
     for (int i = 0; i < 2'000; ++i) {
@@ -111,8 +130,11 @@ class PushServiceTest : public testing::Test {
   SystemRandom random_;
   Metrics metrics_;
   store::MemoryStore store_{clock_};
+  store::MemoryDiscovery discovery_{store_};
   BlockingPool pool_{2};
   std::string certificate_;
+  Authenticator authenticator_{store_, pool_, clock_};
+  RateLimiter limiter_{clock_, {}};
   std::unique_ptr<crypto::TokenSigner> signer_;
   std::optional<RegistryTokens> tokens_;
   std::optional<PushService> service_;
@@ -153,6 +175,70 @@ TEST_F(PushServiceTest, APushIsInTheAuditLogOfItsAccount) {
   EXPECT_EQ(entries[0].actor, "alice");
   EXPECT_EQ(entries[0].token, store_.list_tokens(alice.id)->front().id);
   EXPECT_EQ(entries[1].action, "model.create");
+}
+
+TEST_F(PushServiceTest, APushThatItsTokenMayNotMakeAnyMoreIsRefusedForGood) {
+  has_service_ = false;  // The registry's own notifications are in vain.
+  const std::string digest = as("alice").push("alice/late", "latest", model_image()).value();
+  const auto alice = store_.get_account_by_username("alice").value();
+  store::Token other;
+  other.account = alice.id;
+  other.hash = crypto::sha256("another");
+  other = store_.create_token(other).value();
+  const std::int64_t token = store_.list_tokens(alice.id)->front().id;
+  store::TokenChange disabled;
+  disabled.disabled_at = clock_.now();
+  ASSERT_TRUE(store_.update_token(token, disabled, {}).ok());
+  has_service_ = true;
+  EXPECT_EQ(notify("alice/late", digest, token), 200);
+  const auto version = store_.get_version(id_of(digest), 0);
+  ASSERT_TRUE(version.ok()) << version.status();
+  EXPECT_EQ(version->state, store::VersionState::kRefused);
+  EXPECT_NE(version->refusal.find("does not work any more"), std::string::npos);
+  EXPECT_EQ(store_.list_audit({})->front().outcome, store::AuditOutcome::kRefused);
+  EXPECT_EQ(service_->reconcile().value(), 0);
+  EXPECT_EQ(store_.get_version(id_of(digest), 0)->state, store::VersionState::kRefused);
+  EXPECT_EQ(notify("alice/late", digest, other.id), 200);
+  EXPECT_EQ(store_.get_version(id_of(digest), 0)->state, store::VersionState::kReady);
+  EXPECT_EQ(notify("alice/late", digest, token), 200);
+  EXPECT_EQ(store_.get_version(id_of(digest), 0)->state, store::VersionState::kReady)
+      << "what is there stays";
+}
+
+TEST_F(PushServiceTest, APushToAnotherAccountOrWithoutTheScopeIsRefused) {
+  has_service_ = false;
+  const std::string digest = as("alice").push("alice/late", "latest", model_image()).value();
+  const auto token_of = [this](const std::string& name, Scopes scopes) {
+    store::Token token;
+    token.account = store_.get_account_by_username(name)->id;
+    token.hash = crypto::sha256(name + to_text(scopes));
+    token.scopes = scopes;
+    return store_.create_token(token)->id;
+  };
+  has_service_ = true;
+  for (const std::int64_t token :
+       {token_of("bob", {Scope::kModels}), token_of("alice", {Scope::kRead}), std::int64_t{4711}}) {
+    EXPECT_EQ(notify("alice/late", digest, token), 200);
+    EXPECT_EQ(store_.get_version(id_of(digest), 0)->state, store::VersionState::kRefused);
+  }
+}
+
+TEST_F(PushServiceTest, APushMakesNoMoreModelsThanAnAccountMayHave) {
+  store::Model model;
+  model.owner_id = store_.get_account_by_username("alice")->id;
+  model.owner = "alice";
+  for (int i = 0; i < store::kMostModels; ++i) {
+    model.name = "m" + std::to_string(i);
+    ASSERT_TRUE(store_.create_model(model).ok());
+  }
+  has_service_ = false;
+  const std::string digest = as("alice").push("alice/more", "latest", model_image()).value();
+  has_service_ = true;
+  EXPECT_EQ(notify("alice/more", digest, store_.list_tokens(model.owner_id)->front().id), 200);
+  EXPECT_FALSE(store_.get_version(id_of(digest), 0).ok());
+  EXPECT_FALSE(store_.get_model("alice", "more", 0).ok());
+  EXPECT_EQ(store_.list_audit({})->front().outcome, store::AuditOutcome::kRefused);
+  ASSERT_TRUE(as("alice").push("alice/m1", "latest", model_image()).ok()) << "one that it has";
 }
 
 TEST_F(PushServiceTest, TheRegistryRefusesForeignNamespacesAndWrongCredentials) {

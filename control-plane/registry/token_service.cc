@@ -1,9 +1,13 @@
 #include "control-plane/registry/token_service.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "common/base/time_format.h"
 #include "common/domain/names.h"
+#include "common/telemetry/log.h"
+#include "control-plane/http/client_address.h"
 
 namespace mimeo::control {
 namespace {
@@ -68,6 +72,27 @@ std::optional<std::string> find(const std::vector<std::pair<std::string, std::st
   return std::nullopt;
 }
 
+// For a token that is no good: `status_code`, unless there were too many or the fault is ours.
+http::Response refusal_of(const CheckedToken& checked, int status_code) {
+  if (!absl::IsUnauthenticated(checked.status)) {
+    log::error("the registry's clients cannot be told apart: {}", checked.status.ToString());
+    return refused(503, "UNAVAILABLE", "try again");
+  }
+  if (checked.tries.is_allowed) {
+    return refused(status_code, status_code == 404 ? "UNKNOWN" : "UNAUTHORIZED",
+                   "this is no API token that works: unknown, disabled or expired");
+  }
+  http::Response response = refused(429, "TOOMANYREQUESTS", "too many tokens that do not work");
+  response.headers.set("Retry-After", std::to_string(checked.tries.retry_after_s));
+  return response;
+}
+
+bool may_push(const std::vector<crypto::RegistryAccess>& access) {
+  return std::any_of(access.begin(), access.end(), [](const crypto::RegistryAccess& one) {
+    return std::find(one.actions.begin(), one.actions.end(), "push") != one.actions.end();
+  });
+}
+
 }  // namespace
 
 std::optional<RegistryScope> parse_scope(std::string_view text) {
@@ -94,15 +119,8 @@ std::optional<std::pair<std::string, std::string>> parse_basic(std::string_view 
   return std::pair{decoded->substr(0, colon), decoded->substr(colon + 1)};
 }
 
-RegistryTokens::RegistryTokens(store::CatalogStore& catalog, BlockingPool& pool,
-                               const crypto::TokenSigner& signer, const Clock& clock,
-                               Random& random, RegistryTokenOptions options)
-    : catalog_(catalog),
-      pool_(pool),
-      signer_(signer),
-      clock_(clock),
-      random_(random),
-      options_(std::move(options)) {}
+RegistryTokens::RegistryTokens(Parts parts, RegistryTokenOptions options)
+    : parts_(std::move(parts)), options_(std::move(options)) {}
 
 asio::awaitable<void> RegistryTokens::handle_token(http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
@@ -141,16 +159,13 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
                                             Parameters parameters) {
   store::TokenOwner caller;  // Account 0: nobody.
   if (password) {
-    auto known = co_await owner_of(std::move(*password));
-    if (!known.ok()) {
-      const bool is_ours = absl::IsUnauthenticated(known.status());
-      http::Response response =
-          is_ours ? refused(401, "UNAUTHORIZED", std::string(known.status().message()))
-                  : refused(503, "UNAVAILABLE", "try again");
+    const CheckedToken known = co_await check(&exchange->head(), std::move(*password));
+    if (known.owner == nullptr) {
+      http::Response response = refusal_of(known, 401);
       co_await exchange->respond(std::move(response));
       co_return;
     }
-    caller = std::move(*known);
+    caller = *known.owner;
   }
   std::vector<crypto::RegistryAccess> access;
   for (const auto& [name, value] : parameters) {
@@ -163,27 +178,21 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
       access.push_back(std::move(entry));
     }
   }
-  const std::string token = sign(subject_of(caller), access, options_.lifetime);
+  const auto lifetime = may_push(access) ? options_.lifetime : options_.client_pull_lifetime;
+  const std::string token = sign(subject_of(caller), access, lifetime);
   http::Response response = json(200, {{"token", token},
                                        {"access_token", token},
-                                       {"expires_in", options_.lifetime.count()},
-                                       {"issued_at", to_rfc3339(clock_.now())}});
+                                       {"expires_in", lifetime.count()},
+                                       {"issued_at", to_rfc3339(parts_.clock.now())}});
   co_await exchange->respond(std::move(response));
 }
 
-asio::awaitable<Result<store::TokenOwner>> RegistryTokens::owner_of(std::string token) {
-  auto read = [this, hash = crypto::sha256(token)] { return catalog_.get_token_owner(hash); };
-  auto owner = co_await pool_.run(std::move(read));
-  if (absl::IsNotFound(owner.status())) co_return absl::UnauthenticatedError("no such API token");
-  if (!owner.ok()) co_return owner.status();
-  if (owner->token.disabled_at) co_return absl::UnauthenticatedError("this API token is disabled");
-  if (owner->token.expires_at && *owner->token.expires_at <= clock_.now()) {
-    co_return absl::UnauthenticatedError("this API token has expired");
-  }
-  if (!owner->is_valid(clock_.now())) {
-    co_return absl::UnauthenticatedError("this API token's account is disabled, or its maker left");
-  }
-  co_return owner;
+asio::awaitable<CheckedToken> RegistryTokens::check(const http::RequestHead* head,
+                                                    std::string token) {
+  std::string client = client_address(*head, parts_.trusted_proxies);
+  CheckedToken checked = co_await check_token(&parts_.authenticator, &parts_.limiter,
+                                              std::move(client), std::move(token));
+  co_return checked;
 }
 
 // Own repositories: pull and push. Public models of others: pull.
@@ -199,10 +208,9 @@ asio::awaitable<crypto::RegistryAccess> RegistryTokens::allowed(RegistryScope sc
   const bool may_push = is_own && scopes.has(Scope::kModels);
   bool may_pull = scopes.has(Scope::kModels) || scopes.has(Scope::kRead);
   if (may_pull && !is_own) {
-    auto read = [this, owner = model->first, name = model->second, viewer = caller.account.id] {
-      return catalog_.get_model(owner, name, viewer);
-    };
-    const auto found = co_await pool_.run(std::move(read));
+    auto read = [catalog = &parts_.catalog, owner = model->first, name = model->second,
+                 viewer = caller.account.id] { return catalog->get_model(owner, name, viewer); };
+    const auto found = co_await parts_.pool.run(std::move(read));
     may_pull = found.ok();
   }
   for (const std::string& action : scope.actions) {
@@ -219,11 +227,12 @@ asio::awaitable<void> RegistryTokens::handle_display_token_url(http::Exchange& e
 
 asio::awaitable<void> RegistryTokens::handle_verify_token(http::Exchange& exchange) {
   auto body = co_await exchange.read_body(kMaxForm);
-  http::Response response = refused(404, "UNKNOWN", "no such token");
+  http::Response response = refused(400, "UNSUPPORTED", "send a form with the token");
   if (body.ok()) {
     std::string token = find(parse_form(std::move(*body)), "token").value_or("");
-    const auto owner = co_await owner_of(std::move(token));
-    if (owner.ok()) response = json(200, {{"username", owner->account.username}});
+    const CheckedToken known = co_await check(&exchange.head(), std::move(token));
+    response = known.owner == nullptr ? refusal_of(known, 404)
+                                      : json(200, {{"username", known.owner->account.username}});
   }
   co_await exchange.respond(std::move(response));
 }
@@ -268,9 +277,9 @@ std::string RegistryTokens::reader_token(const std::vector<std::string>& reposit
 std::string RegistryTokens::sign(std::string_view subject,
                                  const std::vector<crypto::RegistryAccess>& access,
                                  std::chrono::seconds lifetime) const {
-  const std::string id = random_.base32(26);
-  return signer_.sign_registry_token(options_.issuer, options_.service, subject, access,
-                                     clock_.now(), lifetime, id);
+  const std::string id = parts_.random.base32(26);
+  return parts_.signer.sign_registry_token(options_.issuer, options_.service, subject, access,
+                                           parts_.clock.now(), lifetime, id);
 }
 
 }  // namespace mimeo::control

@@ -20,6 +20,9 @@
 #include "common/crypto/crypto.h"
 #include "common/http/server.h"
 #include "common/store/catalog.h"
+#include "control-plane/http/authenticator.h"
+#include "control-plane/http/rate_limiter.h"
+#include "control-plane/http/token_check.h"
 
 namespace mimeo::control {
 
@@ -27,8 +30,10 @@ struct RegistryTokenOptions {
   std::string service = "mimeo-registry";  // "service" of the registry's configuration.
   std::string issuer = "mimeo";            // "issuer" of the registry's configuration.
   std::string account_url;                 // Where people make tokens; shown by `cog login`.
-  // Docker keeps a token for one push; a push of many gigabytes must not outlive it.
+  // Docker keeps a token for one push; a push of many gigabytes must not outlive it. Whether it was
+  // allowed is looked at again when it is settled (version_maker.h).
   std::chrono::seconds lifetime{3600};
+  std::chrono::seconds client_pull_lifetime{300};  // Of clients that only pull: nobody looks again.
   std::chrono::seconds pull_lifetime{900};  // Of workers' tokens: they start pulling at once.
 };
 
@@ -48,11 +53,22 @@ struct RegistryScope {
 // Lives on the HTTP thread, except the tokens of our own (any thread).
 class RegistryTokens {
  public:
+  struct Parts {
+    store::CatalogStore& catalog;
+    BlockingPool& pool;
+    Authenticator& authenticator;
+    RateLimiter& limiter;
+    const crypto::TokenSigner& signer;
+    const Clock& clock;
+    Random& random;
+    std::vector<std::string> trusted_proxies = {};  // As for the API (client_address.h).
+  };
   // All outlive the service.
-  RegistryTokens(store::CatalogStore& catalog, BlockingPool& pool,
-                 const crypto::TokenSigner& signer, const Clock& clock, Random& random,
-                 RegistryTokenOptions options);
+  RegistryTokens(Parts parts, RegistryTokenOptions options);
 
+  // API tokens are looked up, counted and limited as those of API calls are: 401 or 404 for one
+  // that is no good, 429 after too many of these, 503 when we cannot tell.
+  //
   // GET and POST /registry/token. A push needs the scope "models", a pull that or "read"
   // (common/domain/access.h). Without credentials: a token that allows nothing. Scopes that the
   // caller may not have are narrowed to no actions, as the protocol wants it; wrong credentials are
@@ -76,18 +92,14 @@ class RegistryTokens {
 
   boost::asio::awaitable<void> grant(http::Exchange* exchange, std::optional<std::string> password,
                                      Parameters parameters);
-  boost::asio::awaitable<Result<store::TokenOwner>> owner_of(std::string token);
+  boost::asio::awaitable<CheckedToken> check(const http::RequestHead* head, std::string token);
   boost::asio::awaitable<crypto::RegistryAccess> allowed(RegistryScope scope,
                                                          store::TokenOwner caller);
   [[nodiscard]] std::string sign(std::string_view subject,
                                  const std::vector<crypto::RegistryAccess>& access,
                                  std::chrono::seconds lifetime) const;
 
-  store::CatalogStore& catalog_;
-  BlockingPool& pool_;
-  const crypto::TokenSigner& signer_;
-  const Clock& clock_;
-  Random& random_;
+  const Parts parts_;
   const RegistryTokenOptions options_;
 };
 

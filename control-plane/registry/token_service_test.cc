@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "common/http/outbound.h"
@@ -29,13 +30,16 @@ class RegistryTokensTest : public testing::Test {
   RegistryTokensTest() {
     auto pair = crypto::make_signing_pair("test").value();
     signer_ = crypto::TokenSigner::load(pair.first, pair.second).value();
-    tokens_ = std::make_unique<RegistryTokens>(store_, pool_, *signer_, clock_, random_,
-                                               RegistryTokenOptions{});
+    tokens_ = std::make_unique<RegistryTokens>(
+        RegistryTokens::Parts{store_, pool_, authenticator_, limiter_, *signer_, clock_, random_},
+        RegistryTokenOptions{});
     alice_ = add("alice");
     add_model(add("bob"), "open", store::Visibility::kPublic);
     add_model(store_.get_account_by_username("bob").value(), "hidden", store::Visibility::kPrivate);
-    server_ = std::make_unique<http::TestServer>(
-        [this](http::Exchange& exchange) { return tokens_->handle_token(exchange); });
+    server_ = std::make_unique<http::TestServer>([this](http::Exchange& exchange) {
+      return exchange.head().path == "/registry/token" ? tokens_->handle_token(exchange)
+                                                       : tokens_->handle_verify_token(exchange);
+    });
   }
 
   store::Account add(const std::string& name) {
@@ -77,6 +81,20 @@ class RegistryTokensTest : public testing::Test {
     rules.allow_private = true;
     return http::Outbound(rules).perform(request).value();
   }
+  http::Response verify(const std::string& token) {
+    http::OutboundRequest request;
+    request.method = "POST";
+    request.url = "http://127.0.0.1:" + std::to_string(server_->port()) + "/cog/v1/verify-token";
+    request.body = "token=" + token;
+    http::AddressRules rules;
+    rules.allow_private = true;
+    return http::Outbound(rules).perform(request).value();
+  }
+  void disable(std::int64_t token) {
+    store::TokenChange change;
+    change.disabled_at = clock_.now();
+    EXPECT_TRUE(store_.update_token(token, change, {}).ok());
+  }
   // What the token allows: the claim "access".
   static json access(const http::Response& response) {
     const std::string token = json::parse(response.body).at("token");
@@ -85,10 +103,12 @@ class RegistryTokensTest : public testing::Test {
     return json::parse(crypto::base64_decode(payload).value()).at("access");
   }
 
-  SystemClock clock_;
+  FakeClock clock_;
   SystemRandom random_;
   store::MemoryStore store_{clock_};
   BlockingPool pool_{2};
+  Authenticator authenticator_{store_, pool_, clock_};
+  RateLimiter limiter_{clock_, {.anonymous = 2}};
   std::unique_ptr<crypto::TokenSigner> signer_;
   std::unique_ptr<RegistryTokens> tokens_;
   store::Account alice_;
@@ -135,7 +155,7 @@ TEST_F(RegistryTokensTest, RolesBoundPushesToAnOrganization) {
   member.organization = corp.id;
   member.user = alice_.id;
   member.role = Role::kViewer;
-  ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
+  ASSERT_TRUE(store_.put_member(member, {}, {}, {}).ok());
   store::Token token;
   token.account = corp.id;
   token.created_by = alice_.id;
@@ -144,9 +164,11 @@ TEST_F(RegistryTokensTest, RolesBoundPushesToAnOrganization) {
   const std::string query = "scope=repository:corp/new:push,pull";
   EXPECT_EQ(access(get(query, "corp:member"))[0]["actions"], json::parse(R"(["pull"])"));
   member.role = Role::kDeveloper;
-  ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
+  ASSERT_TRUE(store_.put_member(member, {}, {}, {}).ok());
+  clock_.advance(std::chrono::seconds(1));
   EXPECT_EQ(access(get(query, "corp:member"))[0]["actions"], json::parse(R"(["push","pull"])"));
-  ASSERT_TRUE(store_.remove_member(corp.id, alice_.id, {}).ok());
+  ASSERT_TRUE(store_.remove_member(corp.id, alice_.id, {}, {}).ok());
+  clock_.advance(std::chrono::seconds(1));
   EXPECT_EQ(get(query, "corp:member").status, 401);
 }
 
@@ -158,11 +180,43 @@ TEST_F(RegistryTokensTest, NobodyGetsATokenThatAllowsNothing) {
 
 TEST_F(RegistryTokensTest, WrongAndDisabledCredentialsAreRefused) {
   EXPECT_EQ(get("service=x", "alice:wrong").status, 401);
-  const store::Token token = store_.list_tokens(alice_.id).value().front();
-  ASSERT_TRUE(store_.disable_token(token.id, clock_.now()).ok());
+  disable(store_.list_tokens(alice_.id).value().front().id);
   const auto response = get("service=x", "alice:secret-of-alice");
   EXPECT_EQ(response.status, 401);
   EXPECT_NE(response.body.find("disabled"), std::string::npos);
+}
+
+TEST_F(RegistryTokensTest, WhoMayPullOnlyGetsItForMinutes) {
+  const auto expires_in = [this](const std::string& actions) {
+    const auto response =
+        get("scope=repository:alice/new:" + actions, "alice:secret-of-alice").body;
+    return json::parse(response).at("expires_in").get<int>();
+  };
+  EXPECT_EQ(expires_in("pull"), 300);
+  EXPECT_EQ(expires_in("push,pull"), 3600);
+}
+
+TEST_F(RegistryTokensTest, ThePasswordsUseIsNoted) {
+  EXPECT_EQ(get("service=x", "alice:secret-of-alice").status, 200);
+  const auto is_noted = [this] {
+    return store_.list_tokens(alice_.id)->front().last_used_at.has_value();
+  };
+  while (!is_noted()) {
+    std::promise<void> done;  // Behind what the pool has to do.
+    pool_.post([&done] { done.set_value(); });
+    done.get_future().wait();
+  }
+}
+
+TEST_F(RegistryTokensTest, WhoGuessesIsLimitedAndOthersAreNot) {
+  EXPECT_EQ(get("service=x", "alice:guess-1").status, 401);
+  EXPECT_EQ(verify("guess-2").status, 404);
+  const auto refused = get("service=x", "alice:guess-3");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.headers.get("Retry-After"), "30");
+  EXPECT_EQ(verify("guess-4").status, 429);
+  EXPECT_EQ(get("service=x", "alice:secret-of-alice").status, 200) << "not seen before";
+  EXPECT_EQ(json::parse(verify("secret-of-alice").body).at("username"), "alice");
 }
 
 }  // namespace

@@ -14,13 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The operator says where the registry is; it may be on this machine.
-http::AddressRules any_address() {
-  http::AddressRules rules;
-  rules.allow_private = true;
-  return rules;
-}
-
 // The file as it was stored for this training, by its public URL.
 Result<std::string> blob_key_of(std::string_view url, const std::string& external_url,
                                 PredictionId training, store::FilesStore& files) {
@@ -74,7 +67,7 @@ std::optional<std::string> find_weights(std::string_view output) {
 TrainedVersionMaker::TrainedVersionMaker(Parts parts, Options options)
     : parts_(parts),
       options_(std::move(options)),
-      outbound_(any_address()),
+      outbound_(http::any_address(), stop_.get_token()),
       reader_(outbound_, options_.registry_url,
               [this](std::string_view repository) -> Result<std::string> {
                 return parts_.tokens.pull_token(repository);
@@ -93,6 +86,10 @@ Result<store::Model> TrainedVersionMaker::find_destination(
   if (absl::IsNotFound(model.status())) {
     return absl::FailedPreconditionError("the destination " + training.destination +
                                          " does not exist any more");
+  }
+  if (model.ok() && model->owner_id != training.account) {
+    return absl::FailedPreconditionError("the destination " + training.destination +
+                                         " belongs to somebody else");
   }
   return model;
 }
@@ -121,7 +118,7 @@ Result<oci::SingleFileLayer> TrainedVersionMaker::layer_of(const std::string& pa
   return oci::SingleFileLayer::make(
       path.substr(1), blob->size_bytes(),
       [this, blob](std::uint64_t offset, std::span<char> buffer) -> Result<std::size_t> {
-        if (is_stopping_) return absl::CancelledError("stopping");
+        if (stop_.stop_requested()) return absl::CancelledError("stopping");
         return blob->read(offset, buffer);
       });
 }

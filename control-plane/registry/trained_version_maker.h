@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <atomic>
+#include <stop_token>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,12 +47,13 @@ class TrainedVersionMaker {
 
   // Repeating it for the same attempt makes the same image, and so the same version.
   // kInvalidArgument and kFailedPrecondition: never for this training; the text is for its owner.
-  // kUnavailable: try again.
+  // Everything else may pass: try again.
   Result<TrainedVersion> make(const store::PredictionView& training, std::uint32_t attempt,
                               const std::string& output);
 
-  // Ends copies under way soon, with kCancelled.
-  void stop() { is_stopping_ = true; }
+  // Ends whatever is under way within about a second, with kCancelled; also when the registry does
+  // not answer.
+  void stop() { stop_.request_stop(); }
 
  private:
   struct Base {
@@ -71,10 +72,10 @@ class TrainedVersionMaker {
 
   const Parts parts_;
   const Options options_;
-  const http::Outbound outbound_;
+  std::stop_source stop_;
+  const http::Outbound outbound_;  // Stopped by the above.
   const oci::RegistryClient reader_;
   const oci::RegistryWriter writer_;
-  std::atomic<bool> is_stopping_{false};
 };
 
 }  // namespace mimeo::control

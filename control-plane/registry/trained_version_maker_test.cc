@@ -43,7 +43,9 @@ class TrainedVersionMakerTest : public testing::Test {
     if (!oci::TestRegistry::is_installed()) GTEST_SKIP() << "docker-registry is not installed";
     auto pair = crypto::make_signing_pair("test").value();
     signer_ = crypto::TokenSigner::load(pair.first, pair.second).value();
-    tokens_.emplace(store_, pool_, *signer_, clock_, random_, RegistryTokenOptions{});
+    tokens_.emplace(
+        RegistryTokens::Parts{store_, pool_, authenticator_, limiter_, *signer_, clock_, random_},
+        RegistryTokenOptions{});
     server_.emplace([this](http::Exchange& exchange) { return tokens_->handle_token(exchange); });
     oci::TestRegistryOptions options;
     options.realm = "http://127.0.0.1:" + std::to_string(server_->port()) + "/registry/token";
@@ -118,6 +120,8 @@ class TrainedVersionMakerTest : public testing::Test {
   store::MemoryFiles files_;
   MemoryBlobs blobs_;
   BlockingPool pool_{2};
+  Authenticator authenticator_{store_, pool_, clock_};
+  RateLimiter limiter_{clock_, {}};
   std::unique_ptr<crypto::TokenSigner> signer_;
   std::optional<RegistryTokens> tokens_;
   std::optional<http::TestServer> server_;
@@ -207,7 +211,14 @@ TEST_F(TrainedVersionMakerTest, WithoutItsDestinationThereIsNoVersion) {
   EXPECT_TRUE(absl::IsFailedPrecondition(maker_->make(view, 1, output).status()));
 }
 
-TEST_F(TrainedVersionMakerTest, AStoppedRegistryIsWorthAnotherTryAndAStopEndsTheCopy) {
+TEST_F(TrainedVersionMakerTest, ADestinationOfSomebodyElseGetsNoVersion) {
+  auto view = training();
+  const std::string output = weights_of(view, "x");
+  view.account = account_.id + 1;
+  EXPECT_TRUE(absl::IsFailedPrecondition(maker_->make(view, 1, output).status()));
+}
+
+TEST_F(TrainedVersionMakerTest, AStoppedRegistryIsWorthAnotherTry) {
   const auto view = training();
   const std::string output = weights_of(view, "x");
   registry_.stop();
@@ -216,7 +227,28 @@ TEST_F(TrainedVersionMakerTest, AStoppedRegistryIsWorthAnotherTryAndAStopEndsThe
 
 TEST_F(TrainedVersionMakerTest, AStopEndsACopyUnderWay) {
   const auto view = training();
-  maker_->stop();
+  const std::string output = weights_of(view, std::string(5'000'000, 'x'));
+  blobs_.on_read([this](std::uint64_t offset) {
+    if (offset > 0) maker_->stop();
+  });
+  const auto made = maker_->make(view, 1, output);
+  EXPECT_TRUE(absl::IsCancelled(made.status())) << made.status();
+}
+
+// Stands in for a registry that takes a request and says nothing.
+boost::asio::awaitable<void> silent(http::Exchange& exchange) {
+  co_await exchange.wait_for_disconnect();
+}
+
+TEST_F(TrainedVersionMakerTest, AStopEndsWaitingForARegistryThatIsSilent) {
+  http::TestServer registry([this](http::Exchange& exchange) {
+    maker_->stop();
+    return silent(exchange);
+  });
+  maker_.emplace(TrainedVersionMaker::Parts{store_, files_, blobs_, *tokens_, clock_},
+                 TrainedVersionMaker::Options{"http://127.0.0.1:" + std::to_string(registry.port()),
+                                              kExternal});
+  const auto view = training();
   const auto made = maker_->make(view, 1, weights_of(view, "x"));
   EXPECT_TRUE(absl::IsCancelled(made.status())) << made.status();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 #include "common/oci/registry_client.h"
 #include "common/store/accounts.h"
 #include "common/store/catalog.h"
+#include "common/store/discovery.h"
 #include "control-plane/registry/push_events.h"
 
 namespace mimeo::control {
@@ -19,8 +21,9 @@ namespace mimeo::control {
 enum class PushOutcome : std::uint8_t {
   kMade,      // A version is ready that was not there before.
   kKnown,     // It was made before; nothing changed.
-  kRefused,   // The image is no model: a refused version tells its owner why.
-  kPassedBy,  // Part of a bundle, in a repository that is nobody's, or gone again.
+  kRefused,   // The image is no model, or who pushed it may not: a refused version says why.
+  kPassedBy,  // Part of a bundle, in a repository that is nobody's, gone again, or of a new model
+              // beyond those that an account may have.
 };
 
 // How a push came to our notice.
@@ -34,11 +37,13 @@ class VersionMaker {
  public:
   // All outlive the maker.
   VersionMaker(const oci::RegistryClient& registry, store::CatalogStore& catalog,
-               store::AccountsStore& accounts, const Clock& clock, std::string default_sku);
+               store::DiscoveryStore& discovery, store::AccountsStore& accounts, const Clock& clock,
+               std::string default_sku);
 
   // Idempotent. Makes the model, private, if its owner exists: pushing is how models come into
-  // being. Errors are worth another try: kUnavailable and what else the registry or the store did
-  // not manage.
+  // being. The registry's token may be an hour old: if the API token behind it does not work any
+  // more, or may not push any more, the version is a refused one. Errors are worth another try:
+  // kUnavailable and what else the registry or the store did not manage.
   Result<PushOutcome> make(const Push& push, PushOrigin origin);
 
   // Whether there is a version of exactly this digest, in whatever state: a cheap look before
@@ -46,17 +51,22 @@ class VersionMaker {
   Result<bool> is_known(std::string_view repository, std::string_view digest);
 
  private:
-  Result<store::Model> ensure_model(const store::Account& owner, const std::string& name,
-                                    const Push& push);
+  // nullopt: there is none, and its owner may not have more.
+  Result<std::optional<store::Model>> ensure_model(const store::Account& owner,
+                                                   const std::string& name, const Push& push);
+  // Why who pushed may not do so now. Empty if it may, or if nobody is named: reconciling finds no
+  // more than the image.
+  Result<std::string> refusal_of(const store::Account& owner, const Push& push);
   // Into the audit log: what the push makes. Before it is made: a push is tried until it is
   // settled, so an entry may be there twice, but is never missing.
-  Status tell(const store::Account& owner, const Push& push, std::string action,
-              std::string target);
+  Status tell(const store::Account& owner, const Push& push, std::string action, std::string target,
+              store::AuditOutcome outcome = store::AuditOutcome::kDone);
   // The id under which this repository's version of that digest is kept.
   Result<VersionId> id_for(std::string_view repository, std::string_view digest);
 
   const oci::RegistryClient& registry_;
   store::CatalogStore& catalog_;
+  store::DiscoveryStore& discovery_;
   store::AccountsStore& accounts_;
   const Clock& clock_;
   const std::string default_sku_;

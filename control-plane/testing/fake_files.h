@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,20 +30,20 @@ class MemoryBlobs final : public blobs::BlobStore {
     const std::lock_guard lock(mutex_);
     const auto it = blobs_.find(std::string(key));
     if (it == blobs_.end()) return absl::NotFoundError("no blob");
-    return std::make_unique<Reader>(it->second);
+    return std::make_unique<Reader>(it->second, on_read_);
   }
   Status remove(std::string_view key) override {
     const std::lock_guard lock(mutex_);
     blobs_.erase(std::string(key));
     return absl::OkStatus();
   }
-  Status remove_many(std::span<const std::string> keys) override {
+  blobs::NotRemoved remove_many(std::span<const std::string> keys) override {
     for (const std::string& key : keys) (void)remove(key);
-    return absl::OkStatus();
+    return {};
   }
   Status remove_all(std::string_view prefix) override {
     const auto keys = list(prefix, "", SIZE_MAX);
-    return remove_many(*keys);
+    return remove_many(*keys).why;
   }
   Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
                                         std::size_t limit) override {
@@ -52,6 +54,13 @@ class MemoryBlobs final : public blobs::BlobStore {
       if (is_under && keys.size() < limit) keys.push_back(key);
     }
     return keys;
+  }
+  Status remove_unfinished(std::chrono::seconds /*age*/) override { return absl::OkStatus(); }
+  // Called before each read of what is opened from now on, with its offset.
+  using OnRead = std::function<void(std::uint64_t offset)>;
+  void on_read(OnRead hook) {
+    const std::lock_guard lock(mutex_);
+    on_read_ = std::move(hook);
   }
   void put(const std::string& key, std::string data) {
     const std::lock_guard lock(mutex_);
@@ -82,9 +91,11 @@ class MemoryBlobs final : public blobs::BlobStore {
   };
   class Reader final : public blobs::BlobReader {
    public:
-    explicit Reader(std::string data) : data_(std::move(data)) {}
+    Reader(std::string data, OnRead on_read)
+        : data_(std::move(data)), on_read_(std::move(on_read)) {}
     std::uint64_t size_bytes() const override { return data_.size(); }
     Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) override {
+      if (on_read_) on_read_(offset);
       const std::string part =
           data_.substr(std::min<std::size_t>(offset, data_.size()), buffer.size());
       std::copy(part.begin(), part.end(), buffer.begin());
@@ -93,9 +104,11 @@ class MemoryBlobs final : public blobs::BlobStore {
 
    private:
     const std::string data_;
+    const OnRead on_read_;
   };
 
   std::mutex mutex_;
+  OnRead on_read_;                            // Guarded by mutex_.
   std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
 };
 

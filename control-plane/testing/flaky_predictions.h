@@ -19,6 +19,7 @@ class FlakyPredictions final : public store::PredictionStore {
   // Called on the writers' threads; an error is answered instead of calling the store.
   std::function<Status(std::span<const store::NewPrediction>)> before_create;
   std::function<Status(std::span<const store::Finish>)> before_finish;
+  std::function<Status()> before_start;
   // The same after the store was called: what it did is not heard of.
   std::function<Status()> after_create;
   std::function<Status()> after_finish;
@@ -39,12 +40,20 @@ class FlakyPredictions final : public store::PredictionStore {
     {
       const std::lock_guard lock(mutex_);
       started_ += batch.size();
+      last_started_.clear();
+      for (const store::Started& one : batch) last_started_.push_back(one.id);
     }
+    if (before_start) MIMEO_RETURN_IF_ERROR(before_start());
     return inner_.mark_started(batch);
   }
   [[nodiscard]] std::size_t started() const {
     const std::lock_guard lock(mutex_);
     return started_;
+  }
+  // Of the newest call.
+  [[nodiscard]] std::vector<PredictionId> last_started() const {
+    const std::lock_guard lock(mutex_);
+    return last_started_;
   }
   Result<store::PredictionView> get(PredictionId id, AccountId account) override {
     {
@@ -94,8 +103,9 @@ class FlakyPredictions final : public store::PredictionStore {
  private:
   store::PredictionStore& inner_;
   mutable std::mutex mutex_;
-  std::size_t started_ = 0;  // Guarded by mutex_.
-  std::size_t gets_ = 0;     // Guarded by mutex_.
+  std::size_t started_ = 0;                 // Guarded by mutex_.
+  std::vector<PredictionId> last_started_;  // Guarded by mutex_.
+  std::size_t gets_ = 0;                    // Guarded by mutex_.
 };
 
 }  // namespace mimeo::control

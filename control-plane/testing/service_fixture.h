@@ -105,7 +105,9 @@ class ServiceFixture : public testing::Test {
     version_ = *stores_.catalog.put_version(version_);
   }
 
-  std::unique_ptr<Service> make_service(Metrics& metrics) {
+  // Another one, with a clock and a feed of its own if they are given. Both outlive it.
+  std::unique_ptr<Service> make_service(Metrics& metrics, const Clock* clock = nullptr,
+                                        store::AccessFeed* feed = nullptr) {
     ControlPlaneConfig config;
     config.http_listen = "127.0.0.1:0";
     config.grpc_listen = "127.0.0.1:0";
@@ -113,7 +115,7 @@ class ServiceFixture : public testing::Test {
     config.drain_timeout = 1s;
     config.reserve_limit = 20s;  // The scheduler here always has a slot, if late on a busy machine.
     ServiceParts parts{.executor = loop_.executor(),
-                       .clock = clock_,
+                       .clock = clock != nullptr ? *clock : clock_,
                        .random = random_,
                        .metrics = metrics,
                        .predictions = stores_.predictions,
@@ -129,7 +131,8 @@ class ServiceFixture : public testing::Test {
                        .accounts = stores_.accounts,
                        .retention = stores_.retention,
                        .webhook_log = stores_.webhook_log,
-                       .usage = stores_.usage};
+                       .usage = stores_.usage,
+                       .access_feed = feed};
     auto service = std::make_unique<Service>(std::move(parts), config);
     const Status status = loop_.run(service->start());
     EXPECT_TRUE(status.ok()) << status;

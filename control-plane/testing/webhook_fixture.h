@@ -26,7 +26,9 @@ class Receiver {
   Result<http::Response> take(const http::OutboundRequest& request) {
     std::unique_lock lock(mutex_);
     requests_.push_back(request);
-    if (is_held_) released_.wait(lock, [&] { return !is_held_; });
+    // As a receiver that does not answer, until the sender breaks it off.
+    released_.wait(lock, request.stop, [&] { return !is_held_; });
+    if (request.stop.stop_requested()) return absl::CancelledError("stopped");
     if (!failure_.ok()) return failure_;
     http::Response response;
     response.status = status_;
@@ -76,7 +78,7 @@ class Receiver {
 
  private:
   std::mutex mutex_;
-  std::condition_variable released_;
+  std::condition_variable_any released_;
   std::vector<http::OutboundRequest> requests_;
   Status failure_;
   int status_ = 200;
@@ -131,8 +133,13 @@ class WebhookTest : public CoreTest {
   }
   store::PredictionView create_hooked(std::uint8_t events,
                                       const std::string& url = "https://example.com/hook?a=b") {
+    return create_hooked(events, url, account_);
+  }
+  store::PredictionView create_hooked(std::uint8_t events, const std::string& url,
+                                      const store::Account& account) {
     plane_->scheduler.grant = grant_;
     IntakeRequest wanted = request();
+    wanted.account = account;
     wanted.webhook = url;
     wanted.webhook_events = events;
     return *loop_.run(plane_->intake->create(wanted));
@@ -153,6 +160,12 @@ class WebhookTest : public CoreTest {
   }
   static boost::asio::awaitable<bool> pause() {
     co_return co_await sleep_for(std::chrono::milliseconds(1));
+  }
+  store::Account add_account(const std::string& username) {
+    store::Account account;
+    account.username = username;
+    account.webhook_secret = account_.webhook_secret;
+    return *store_.create_account(account);
   }
   std::vector<store::LoggedWebhook> logged() {
     store::WebhookFilter filter;

@@ -23,10 +23,11 @@ namespace mimeo::scheduler {
 struct StartWish {
   InstanceSpec spec;
   std::int32_t release = 0;
-  AccountId account = 0;     // Who pays: the owner of a deployment, else whose work waits longest.
-  double gain = 0;           // Queue seconds removed per second of hardware; higher first.
-  double waiting_s = 0;      // Oldest waiting prediction of the target.
-  bool is_starving = false;  // Before all others.
+  AccountId account = 0;      // Who pays: the owner of a deployment, else whose work waits longest.
+  AccountId started_for = 0;  // Training pools: whose training will run there first; 0 = nobody's.
+  double gain = 0;            // Queue seconds removed per second of hardware; higher first.
+  double waiting_s = 0;       // Oldest waiting prediction of the target.
+  bool is_starving = false;   // Before all others.
 };
 
 // What an account holds and held lately.

@@ -293,7 +293,9 @@ class Cell {
   void start_wished(Planning& planning);
   [[nodiscard]] bool make_room(const StartWish& wish, Planning& planning, const Arbiter& arbiter);
   void create_instance(TargetState& target, std::int32_t release, const InstanceSpec& spec,
-                       WorkerId worker, const std::vector<GpuIndex>& gpus);
+                       WorkerId worker, const std::vector<GpuIndex>& gpus, AccountId started_for);
+  [[nodiscard]] static std::vector<AccountId> training_turns(const TargetState& target,
+                                                             std::uint32_t count);
   [[nodiscard]] std::vector<WorkerView> worker_views();
   void account_usage();
 

@@ -202,7 +202,12 @@ void Cell::plan_target(TargetState& t, Planning& planning) {
       start.gain =
           std::min(load.queued * t.scaler.service_seconds(), load.slots * kHorizonSeconds) /
           (t.units * (startup + kHorizonSeconds));
-      for (std::uint32_t i = 0; i < missing; ++i) planning.wishes.push_back(start);
+      const std::uint32_t ordered = have.coming + claimed(share.number);
+      const std::vector<AccountId> turns = training_turns(t, ordered + missing);
+      for (std::uint32_t i = ordered; i < ordered + missing; ++i) {
+        start.started_for = i < turns.size() ? turns[i] : 0;
+        planning.wishes.push_back(start);
+      }
       is_short = is_short || missing > 0 || claimed(share.number) > 0;
     } else if (share.is_leaving || count > std::max(share.want, bounds.max)) {
       drain_down(t, share.number, share.is_leaving ? share.want : std::max(share.want, bounds.max));
@@ -212,6 +217,12 @@ void Cell::plan_target(TargetState& t, Planning& planning) {
     }
   }
   if (!is_short) t.unmet_reason.clear();
+}
+
+// Of a training pool: whose trainings the next `count` instances will run first.
+std::vector<AccountId> Cell::training_turns(const TargetState& t, std::uint32_t count) {
+  if (t.config.kind != store::TargetKind::kTraining) return {};
+  return t.queue.next_accounts(count, t.scaler.service_seconds() * t.units);
 }
 
 void Cell::apply_release_change(TargetState& t, std::int32_t number, store::ReleaseState from,
@@ -301,7 +312,8 @@ void Cell::meet_claims(Planning& planning) {
     const bool is_needed = !t.queue.is_empty() ||
                            t.instances.size() < static_cast<std::size_t>(t.config.min_instances);
     if (!is_void && is_needed && find_release(t.config, ready.release) != nullptr) {
-      create_instance(*ready.target, ready.release, ready.spec, ready.worker, ready.gpus);
+      create_instance(*ready.target, ready.release, ready.spec, ready.worker, ready.gpus,
+                      ready.started_for);
     }
   }
 }
@@ -329,7 +341,8 @@ void Cell::start_wished(Planning& planning) {
     const PlacementResult result = place(wish->spec, planning.workers);
     if (result.placement) {
       const Placement& placement = *result.placement;
-      create_instance(t, wish->release, wish->spec, placement.worker, placement.gpus);
+      create_instance(t, wish->release, wish->spec, placement.worker, placement.gpus,
+                      wish->started_for);
       for (WorkerView& worker : planning.workers) {
         if (worker.id == placement.worker) book(worker, wish->spec, placement.gpus);
       }
@@ -414,6 +427,7 @@ bool Cell::make_room(const StartWish& wish, Planning& planning, const Arbiter& a
                      .worker = eviction->worker,
                      .gpus = eviction->gpus,
                      .victims = eviction->victims,
+                     .started_for = wish.started_for,
                      .until = at + options_.claim_limit});
   for (WorkerView& worker : planning.workers) {
     if (worker.id == eviction->worker) book(worker, wish.spec, eviction->gpus);
@@ -422,7 +436,8 @@ bool Cell::make_room(const StartWish& wish, Planning& planning, const Arbiter& a
 }
 
 void Cell::create_instance(TargetState& t, std::int32_t release, const InstanceSpec& spec,
-                           WorkerId worker_id, const std::vector<GpuIndex>& gpus) {
+                           WorkerId worker_id, const std::vector<GpuIndex>& gpus,
+                           AccountId started_for) {
   Worker& worker = *find_worker(worker_id);
   const ReleaseConfig* config = find_release(t.config, release);
   auto instance = std::make_unique<Instance>();
@@ -447,6 +462,7 @@ void Cell::create_instance(TargetState& t, std::int32_t release, const InstanceS
   row.gpu_indices = gpus;
   row.state = InstanceState::kRequested;
   row.state_since = clock_.now();
+  row.started_for = started_for;
   emit(InsertInstance{std::move(row)});
   worker.instances.insert(instance->id);
   t.instances.push_back(instance.get());

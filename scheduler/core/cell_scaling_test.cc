@@ -195,6 +195,29 @@ TEST(CellScaling, ATrainingIsNeverInterruptedForSomebodyElse) {
   EXPECT_EQ(w.runs.front().id, other);
 }
 
+// Each is paid by somebody else (store::InstanceRow).
+TEST(CellScaling, InstancesOfATrainingPoolAreStartedForWhoeverTrainsThereFirst) {
+  World w;
+  w.add_worker();
+  TargetConfig pool = w.make_target(1, 0, 4);
+  pool.kind = store::TargetKind::kTraining;
+  w.put(pool);
+  for (const AccountId account : {2, 2, 3}) w.submit(1, account);
+  w.advance(seconds{1});
+  const auto started_for = [&w] {
+    std::vector<AccountId> accounts;
+    for (const auto& [id, row] : w.instances) accounts.push_back(row.started_for);
+    std::sort(accounts.begin(), accounts.end());
+    return accounts;
+  };
+  std::vector<AccountId> first = started_for();
+  ASSERT_FALSE(first.empty());
+  while (!w.ensures.empty()) w.make_ready();
+  w.advance(seconds{300});  // The others have waited for long enough to be worth one each.
+  while (!w.ensures.empty()) w.make_ready();
+  EXPECT_EQ(started_for(), (std::vector<AccountId>{2, 2, 3}));
+}
+
 TEST(CellScaling, ARemovedVersionLetsItsTrainingEnd) {
   World w;
   w.add_worker();

@@ -164,6 +164,7 @@ struct Claim {
   WorkerId worker;
   std::vector<GpuIndex> gpus;
   std::vector<InstanceId> victims;
+  AccountId started_for = 0;  // As in StartWish.
   SteadyTime until;
 };
 

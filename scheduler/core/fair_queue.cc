@@ -90,6 +90,20 @@ bool FairQueue::has_eligible(absl::FunctionRef<bool(AccountId)> may_run) const {
                      [&](const Key& key) { return may_run(key.second); });
 }
 
+std::vector<AccountId> FairQueue::next_accounts(std::size_t count, double cost) const {
+  std::set<Key> order = backlog_;
+  std::map<AccountId, std::size_t> taken;
+  std::vector<AccountId> next;
+  while (next.size() < count && !order.empty()) {
+    const auto [tag, id] = *order.begin();
+    order.erase(order.begin());
+    next.push_back(id);
+    const Account& a = accounts_.at(id);
+    if (++taken[id] < a.size) order.emplace(tag + cost / a.weight, id);
+  }
+  return next;
+}
+
 void FairQueue::charge(AccountId id, double cost) {
   Account& a = account(id);
   const double start = std::max(a.tag, virtual_time_);

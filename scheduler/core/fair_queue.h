@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "common/base/ids.h"
 #include "common/domain/prediction.h"
@@ -85,6 +86,9 @@ class FairQueue {
   [[nodiscard]] std::optional<AccountId> first_account() const {
     return backlog_.empty() ? std::nullopt : std::optional(backlog_.begin()->second);
   }
+  // The accounts of at most `count` items, in the order in which pop() would take these now, each
+  // charged with `cost`, if every account may run.
+  [[nodiscard]] std::vector<AccountId> next_accounts(std::size_t count, double cost) const;
   // Every waiting item, in no useful order.
   void for_each(absl::FunctionRef<void(const Item&)> visit) const;
 

@@ -50,6 +50,18 @@ TEST_F(FairQueueTest, AlternatesBetweenAccountsHoweverManyTheyPut) {
   EXPECT_EQ(served[2], 3);
 }
 
+TEST_F(FairQueueTest, TellsWhoseTurnsComeNext) {
+  for (int i = 0; i < 5; ++i) push(1);
+  for (int i = 0; i < 2; ++i) push(2);
+  queue_.set_weight(1, 2);
+  EXPECT_TRUE(queue_.next_accounts(0, 1).empty());
+  const std::vector<AccountId> told = queue_.next_accounts(10, 1);
+  std::vector<AccountId> served;
+  while (const AccountId account = pop()) served.push_back(account);
+  EXPECT_EQ(served.size(), 7U);
+  EXPECT_EQ(told, served);
+}
+
 TEST_F(FairQueueTest, SharesByWeight) {
   for (int i = 0; i < 100; ++i) {
     push(1);

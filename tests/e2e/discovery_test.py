@@ -31,6 +31,8 @@ class Discovery(InstallationTest):
         for query in (name, "landscape%20painting", "zeppelin", "watercolor", f"{self.owner}/{name}"):
             self.assertIn(name, self.found(query), query)
         self.assertNotIn(name, self.found("submarine"))
+        status, body = self.api.call("GET", f"/v1/models?query={name}")
+        self.assertEqual((status, [m["name"] for m in body["results"]][:1]), (200, [name]))
 
         self.mimeo("collection", "create", name, "--name", "Water", "--description", "Wet")
         self.addCleanup(self.mimeo, "collection", "delete", name)

@@ -44,7 +44,9 @@ CogRun::CogRun(RunParts parts, ServerFacts facts, RunRequest request, RunEvents&
       request_(std::move(request)),
       events_(events),
       transcript_(facts_.schema.output, parts_.limits, parts_.localize, events),
-      started_timer_(parts_.executor) {}
+      started_timer_(parts_.executor) {
+  request_.input = without_unknown(std::move(request_.input), facts_.schema);
+}
 
 awaitable<RunEnd> CogRun::execute() {
   RunEnd end = co_await drive();

@@ -232,6 +232,23 @@ struct FakeCogServer::State {
     }
   }
 
+  // As coglet checks an input: where it has a schema, against that, and nothing else is allowed.
+  [[nodiscard]] std::optional<http::Response> why_input_refused(const Json& input) const {
+    if (options.openapi.empty()) return std::nullopt;
+    const auto refusal = [](const std::string& where, const std::string& what) {
+      return json_response(422, {{"detail", Json::array({{{"loc", {"body", "input", where}},
+                                                          {"msg", what},
+                                                          {"type", "value_error"}}})}});
+    };
+    if (!input.is_object()) return refusal("__root__", "0 is not of type \"object\"");
+    const Json schema = Json::parse(options.openapi);
+    const Json known = schema.value("/components/schemas/Input/properties"_json_pointer, Json());
+    for (const auto& [name, value] : input.items()) {
+      if (known.is_object() && !known.contains(name)) return refusal(name, "Unexpected field");
+    }
+    return std::nullopt;
+  }
+
   std::optional<http::Response> why_refused(const std::string& id, const Json& body,
                                             const std::string& prefer, bool wants_events) {
     if (!body.is_object()) return text_response(400, "bad JSON");
@@ -247,11 +264,7 @@ struct FakeCogServer::State {
       if (wants_events && !streams) {
         return json_response(406, {{"error", "This model does not support streaming responses."}});
       }
-      if (!options.openapi.empty() && !body.value("input", Json::object()).is_object()) {
-        return json_response(422, {{"detail", Json::array({{{"loc", {"body", "input", "__root__"}},
-                                                            {"msg", "0 is not of type \"object\""},
-                                                            {"type", "value_error"}}})}});
-      }
+      if (auto refusal = why_input_refused(body.value("input", Json::object()))) return refusal;
     }
     std::string word;
     {
@@ -505,7 +518,12 @@ std::string fake_openapi(const std::string& output, bool has_events) {
                       {{"Input",
                         {{"type", "object"},
                          {"properties",
-                          {{"text", {{"type", "string"}}},
+                          {{"do", {{"type", "string"}}},
+                           {"text", {{"type", "string"}}},
+                           {"items", {{"type", "array"}}},
+                           {"name", {{"type", "string"}}},
+                           {"url", {{"type", "string"}}},
+                           {"bytes", {{"type", "integer"}}},
                            {"seed", {{"type", "integer"}, {"nullable", true}}}}}}},
                        {"Output", Json::parse(output)}}}}}};
   if (has_events) document["paths"]["/predictions"]["post"]["x-cog-streaming"] = true;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ struct ModelSchema {
   bool has_events = false;  // `x-cog-streaming`: the server answers text/event-stream.
   OutputShape output = OutputShape::kValue;
   std::set<std::string> nullable_inputs;
+  // Names of all inputs. nullopt: the schema does not list them, or says that it takes others, too.
+  std::optional<std::set<std::string>> inputs;
 
   // Never fails: what cannot be read is as if it were not there.
   [[nodiscard]] static ModelSchema parse(std::string_view openapi, RunKind kind);
@@ -31,5 +34,10 @@ struct ModelSchema {
 // `input` (a JSON object) without the members that are null and declared nullable: coglet refuses
 // an explicit null and takes an absent one. Returned as it came when there is nothing to remove.
 [[nodiscard]] std::string without_nulls(std::string input, const ModelSchema& schema);
+
+// `input` (a JSON object) without the members that the model does not know: the API takes and
+// ignores them, servers refuse them. What stays is spelled as it was; returned as it came when
+// there is nothing to remove.
+[[nodiscard]] std::string without_unknown(std::string input, const ModelSchema& schema);
 
 }  // namespace mimeo::worker::cog

@@ -77,6 +77,60 @@ TEST(ModelSchema, DropsNullsOnlyWhereTheModelTakesThem) {
   EXPECT_EQ(without_nulls(R"({ "text" : "null" })", schema), R"({ "text" : "null" })");
 }
 
+ModelSchema schema_of_input(const std::string& input) {
+  return ModelSchema::parse(R"({"components":{"schemas":{"Input":)" + input + "}}}",
+                            RunKind::kPrediction);
+}
+
+TEST(ModelSchema, DropsInputsThatTheModelDoesNotKnow) {
+  const ModelSchema schema =
+      schema_of_input(R"({"type":"object","properties":{"a":{},"b\"":{},"é":{}}})");
+  EXPECT_EQ(without_unknown(R"({"x":1,"a":[{"x":"}"}],"y":{"a":1}})", schema),
+            R"({"a":[{"x":"}"}]})");
+  // The spelling of what stays is the user's, numbers that fit no type included.
+  EXPECT_EQ(without_unknown(R"( { "a" : 123456789012345678901234567890 , "z":"\\" } )", schema),
+            R"({"a" : 123456789012345678901234567890 })");
+  EXPECT_EQ(without_unknown(R"({"b\"":"\"","\u00e9":2,"\"":3})", schema),
+            R"({"b\"":"\"","\u00e9":2})");
+  EXPECT_EQ(without_unknown(R"({"x":"a\\\"b","y":null})", schema), "{}");
+  EXPECT_EQ(without_unknown(R"({ "a" : 1 })", schema), R"({ "a" : 1 })");
+  EXPECT_EQ(without_unknown("{ }", schema), "{ }");
+}
+
+TEST(ModelSchema, KeepsUnknownInputsWhereTheModelTakesThem) {
+  const std::string input = R"({"a":1,"x":2})";
+  EXPECT_EQ(without_unknown(input, schema_of_input(R"({"type":"object"})")), input);
+  EXPECT_EQ(without_unknown(input, schema_of_input(R"({"properties":{},)"
+                                                   R"("additionalProperties":true})")),
+            input);
+  EXPECT_EQ(without_unknown(input, schema_of_input(R"({"properties":{},"additionalProperties":)"
+                                                   R"({"type":"integer"}})")),
+            input);
+  EXPECT_EQ(without_unknown(input, schema_of_input(R"({"properties":{},"anyOf":[{}]})")), input);
+  EXPECT_EQ(without_unknown(input, schema_of_input(R"({"properties":{"a":{}},)"
+                                                   R"("additionalProperties":false})")),
+            R"({"a":1})");
+  EXPECT_EQ(without_unknown(input, ModelSchema()), input);
+}
+
+TEST(ModelSchema, LeavesTextAloneThatIsNoObject) {
+  const ModelSchema schema = schema_of_input(R"({"properties":{}})");
+  for (const char* text : {"", "[]", "{", R"({"a)", R"({"a":1)", R"({"a":1}})", R"({"a" 1})",
+                           R"({"a":1,})", R"({"a":"\")", "{a:1}"}) {
+    EXPECT_EQ(without_unknown(text, schema), text);
+  }
+}
+
+TEST(ModelSchema, TrainingsAreNotMeasuredByTheInputsOfPredictions) {
+  const char* both = R"({"components":{"schemas":{"Input":{"properties":{"a":{}}},
+                         "TrainingInput":{"properties":{"x":{}}}}}})";
+  EXPECT_EQ(without_unknown(R"({"a":1,"x":2})", ModelSchema::parse(both, RunKind::kTraining)),
+            R"({"x":2})");
+  const char* one = R"({"components":{"schemas":{"Input":{"properties":{"a":{}}}}}})";
+  EXPECT_EQ(without_unknown(R"({"a":1,"x":2})", ModelSchema::parse(one, RunKind::kTraining)),
+            R"({"a":1,"x":2})");
+}
+
 TEST(SseParser, TakesPiecesHoweverTheyAreCut) {
   const std::string text =
       ":keep-alive\n\nevent: output\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata: x\n\nevent: none\n\n";

@@ -180,7 +180,7 @@ void Transcript::add_log(std::string_view text) {
   if (text.empty()) return;
   log_seen_ += text.size();
   log_marks_ += static_cast<std::size_t>(std::count_if(text.begin(), text.end(), is_mark));
-  std::string now = log_.append(text);
+  std::string now = log_.append(line_ends_.append(text));
   if (!now.empty()) events_.on_log(std::move(now));
 }
 

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "worker/cog/capped_log.h"
+#include "worker/cog/line_ends.h"
 #include "worker/cog/model_schema.h"
 
 namespace mimeo::worker::cog {
@@ -104,6 +105,7 @@ class Transcript {
   RunEvents& events_;
 
   CappedLog log_;
+  LineEnds line_ends_;         // Between the server's log and log_; counts below are the server's.
   std::size_t log_seen_ = 0;   // Bytes of the server's log that are in log_.
   std::size_t log_marks_ = 0;  // Characters of it that are not white space.
   std::size_t skip_log_ = 0;   // Bytes that a replayed stream repeats.

@@ -118,6 +118,41 @@ TEST_F(TranscriptTest, AnotherSourcesLogAddsOnlyWhatIsNew) {
   EXPECT_EQ(events_.logs, "  step 1\n\nstep 2\n");
 }
 
+// What three steps of a progress bar look like; then lines of a program from elsewhere.
+constexpr std::string_view kBars =
+    "before\n\r  0%|    | 0/2\r 50%|##  | 1/2\r100%|####| 2/2\n\nwin\r\nold\r\r\n\r\nend\r";
+constexpr std::string_view kLines =
+    "before\n  0%|    | 0/2\n 50%|##  | 1/2\n100%|####| 2/2\n\nwin\nold\n\nend\n";
+
+TEST_F(TranscriptTest, EachStepOfAProgressBarIsALineHoweverTheLogIsCut) {
+  for (std::size_t first = 0; first <= kBars.size(); ++first) {
+    for (std::size_t second = first; second <= kBars.size(); ++second) {
+      events_ = RecordedEvents();
+      Transcript transcript = make(OutputShape::kValue);
+      transcript.log(kBars.substr(0, first));
+      transcript.log(kBars.substr(first, second - first));
+      transcript.log(kBars.substr(second));
+      const RunEnd end = transcript.finish(json(R"({"status":"succeeded"})"));
+      ASSERT_EQ(end.logs, kLines) << first << " " << second;
+      ASSERT_EQ(events_.logs, end.logs) << "whoever follows sees the same";
+    }
+  }
+}
+
+TEST_F(TranscriptTest, RepeatsAreCountedAsTheServerWroteThem) {
+  for (std::size_t cut = 0; cut <= kBars.size(); ++cut) {
+    events_ = RecordedEvents();
+    Transcript transcript = make(OutputShape::kValue);
+    transcript.log(kBars.substr(0, cut));
+    transcript.rewind();
+    transcript.log(kBars);
+    Json whole = Json::object();
+    whole["logs"] = std::string(kBars) + "more\r";
+    transcript.snapshot(whole);
+    ASSERT_EQ(events_.logs, std::string(kLines) + "more\n") << cut;
+  }
+}
+
 TEST_F(TranscriptTest, BytesThatAreNoTextDoNoHarm) {
   Transcript transcript = make(OutputShape::kValue);
   const RunEnd end = transcript.finish(json(R"({"status":"succeeded","output":"\u00e9"})"));

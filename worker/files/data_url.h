@@ -1,4 +1,4 @@
-// "data:" URLs (RFC 2397) and names of files. Pure.
+// "data:" URLs (RFC 2397) and the names of files behind others. Pure.
 
 #pragma once
 
@@ -16,14 +16,7 @@ struct DataUrl {
 [[nodiscard]] std::optional<DataUrl> parse_data_url(std::string_view url);
 [[nodiscard]] std::string make_data_url(std::string_view content_type, std::string_view content);
 
-// By the name's extension; "application/octet-stream" when unknown.
-[[nodiscard]] std::string content_type_of(std::string_view filename);
-// ".png" for "image/png"; empty when unknown.
-[[nodiscard]] std::string extension_of(std::string_view content_type);
-
-// The last segment of a URL's path as a harmless file name: [A-Za-z0-9._-], at most 100 characters,
-// extension kept; "file" when nothing is left.
+// The name of the file behind a URL: the last segment of its path, as harmless_file_name() has it.
 [[nodiscard]] std::string filename_of_url(std::string_view url);
-[[nodiscard]] std::string harmless_filename(std::string_view name);
 
 }  // namespace mimeo::worker

@@ -154,6 +154,51 @@ TEST_F(FilesTest, WithoutAGatewayFilesGoInline) {
   EXPECT_FALSE(fs::exists(input_folder()));
 }
 
+TEST_F(FilesTest, OnlySmallFilesGoInline) {
+  input_limits_.max_inline_total = Bytes{9};
+  EXPECT_TRUE(prepare({{"image", url("/cat.png")}}, "").ok());
+  const auto input = prepare({{"all", {url("/cat.png"), url("/moved")}}}, "");
+  EXPECT_TRUE(absl::IsResourceExhausted(input.status())) << input.status();
+  EXPECT_NE(input.status().message().find("inline, at most 9 bytes"), std::string::npos)
+      << input.status();
+  EXPECT_FALSE(fs::exists(input_folder()));
+  EXPECT_TRUE(prepare({{"all", {url("/cat.png"), url("/moved")}}}).ok()) << "through the gateway";
+}
+
+TEST_F(FilesTest, AllFilesOfAnAttemptHaveALimitTogether) {
+  input_limits_.max_total = Bytes{10};
+  const json pair{{"all", {url("/cat.png"), make_data_url("image/jpeg", "a dog")}}};
+  EXPECT_TRUE(prepare(pair).ok());
+  hub_.inputs["https://mimeo.example.com/v1/files/f1"] = "x";
+  json three = pair;
+  three["image"] = "https://mimeo.example.com/v1/files/f1";
+  EXPECT_TRUE(absl::IsResourceExhausted(prepare(three).status()));
+}
+
+TEST_F(FilesTest, WhatATryBroughtDoesNotCountInTheNextOne) {
+  const std::string ours = "https://mimeo.example.com/v1/files/f1";
+  input_limits_.max_total = Bytes{10};
+  input_limits_.retry.first = input_limits_.retry.longest = std::chrono::milliseconds{1};
+  input_limits_.retry.total = std::chrono::seconds{5};
+  hub_.inputs[ours] = "8 bytes.";
+  hub_.broken_fetches = 3;
+  const auto input = prepare({{"image", ours}});
+  EXPECT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(content_of(input_folder() / "0" / "f1"), "8 bytes.");
+}
+
+TEST_F(FilesTest, NamesStayAsTheyAre) {
+  hub_.inputs["https://mimeo.example.com/delivery/t/%C3%BCber%20uns.png"] = "x";
+  const auto input = prepare({{"image", "https://mimeo.example.com/delivery/t/%C3%BCber%20uns.png"}});
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_TRUE(json::parse(*input)["image"].get<std::string>().ends_with("/0/%C3%BCber%20uns.png"));
+  EXPECT_EQ(content_of(input_folder() / "0" / "über uns.png"), "x");
+  write_output("1/über uns.png", "y");
+  OutputFiles files(pool_, random_, hub_, output_limits_);
+  ASSERT_TRUE(store(files, R"("mimeo-file:1/über uns.png")", OutputPart::kItem).ok());
+  EXPECT_EQ(hub_.stored.at(0).filename, "über uns.png");
+}
+
 TEST_F(FilesTest, AnInputThatWasNotSentIsFetched) {
   hub_.inputs[""] = R"({"prompt":"hi"})";
   const auto input = prepare(nullptr);

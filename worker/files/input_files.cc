@@ -2,11 +2,15 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
+#include "common/base/concat.h"
+#include "common/base/file_names.h"
 #include "common/telemetry/log.h"
 #include "worker/files/data_url.h"
 #include "worker/files/run_all.h"
@@ -39,6 +43,12 @@ bool may_be_ours(std::string_view url) {
 
 std::string shown(const std::string& url) {
   return url.size() <= kShownUrl ? url : url.substr(0, kShownUrl) + "...";
+}
+
+Status too_large_for_inline(Bytes most) {
+  return absl::ResourceExhaustedError(
+      concat("this worker hands input files over inline, at most ", most.count,
+             " bytes of them: start it without --publish-ports for larger ones"));
 }
 
 // A file below the spool that is written from the beginning, possibly more than once.
@@ -81,10 +91,12 @@ struct InputFiles::Plan {
     std::string url;
     std::string name;
     fs::path path;
+    std::uint64_t bytes = 0;  // Of its current try.
   };
   InputJob job;
   json input;
   std::vector<File> files;
+  std::atomic<std::uint64_t> total_bytes{0};  // Of all files: they come at once.
 
   [[nodiscard]] fs::path folder() const { return job.spool / "in" / job.attempt.str(); }
 
@@ -124,7 +136,7 @@ struct InputFiles::Plan {
       std::ifstream in(file.path, std::ios::binary);
       std::ostringstream content;
       content << in.rdbuf();
-      *file.place = make_data_url(content_type_of(file.name), content.str());
+      *file.place = make_data_url(type_of_file_name(file.name), content.str());
     }
     if (job.gateway.empty()) remove();
     return absl::OkStatus();
@@ -136,18 +148,27 @@ struct InputFiles::Plan {
   }
 };
 
-Status InputFiles::fetch(const Plan& plan, std::size_t index) const {
-  const Plan::File& file = plan.files[index];
+Status InputFiles::fetch(Plan& plan, std::size_t index) const {
+  Plan::File& file = plan.files[index];
   TargetFile target(file.path);
-  std::uint64_t size = 0;
+  const bool is_inline = plan.job.gateway.empty();
+  const Bytes most_together = is_inline ? limits_.max_inline_total : limits_.max_total;
+  const Bytes most = std::min(limits_.max_file, most_together);
   const auto reset = [&] {
-    size = 0;
+    plan.total_bytes -= std::exchange(file.bytes, 0);
     return target.reset();
   };
   const auto sink = [&](std::string_view piece) -> Status {
-    size += piece.size();
-    if (size > limits_.max_file.count) {
-      return absl::ResourceExhaustedError("an input file is larger than the limit");
+    file.bytes += piece.size();
+    const std::uint64_t together = plan.total_bytes += piece.size();
+    if (is_inline && together > most_together.count) return too_large_for_inline(most_together);
+    if (file.bytes > most.count) {
+      return absl::ResourceExhaustedError(
+          concat("an input file is larger than ", most.count, " bytes"));
+    }
+    if (together > most_together.count) {
+      return absl::ResourceExhaustedError(
+          concat("the input files are together larger than ", most_together.count, " bytes"));
     }
     return target.write(piece);
   };
@@ -168,7 +189,7 @@ Status InputFiles::fetch(const Plan& plan, std::size_t index) const {
   http::OutboundRequest request;
   request.url = file.url;
   request.timeout = limits_.download_limit;
-  request.max_response = limits_.max_file;
+  request.max_response = Bytes{most.count + (1_MiB).count};  // The sink says it better.
   request.max_redirects = kMaxRedirects;
   const http::Outbound outbound(limits_.addresses);
   const auto response = outbound.download(request, sink);
@@ -187,7 +208,7 @@ awaitable<Status> InputFiles::bring(std::shared_ptr<Plan> plan, std::size_t inde
   if (is_data_url(file.url)) {
     const std::string_view head =
         std::string_view(file.url).substr(5, file.url.find_first_of(";,") - 5);
-    file.name = "file" + extension_of(head);
+    file.name = concat("file", ending_of_type(head));
   }
   file.path = plan->path_of(index, file.name);
   // The operation is called again only after its awaitable is done: it may refer to this frame.

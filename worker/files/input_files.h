@@ -26,6 +26,9 @@ namespace mimeo::worker {
 struct InputLimits {
   http::AddressRules addresses;
   Bytes max_file = 10_GiB;
+  Bytes max_total = 20_GiB;  // Of all files of an attempt.
+  // The same where files go inline: each is in memory several times on its way to the container.
+  Bytes max_inline_total = 8_MiB;
   std::chrono::milliseconds download_limit{15 * 60 * 1000};
   RetryPolicyOptions retry{std::chrono::milliseconds{200}, std::chrono::milliseconds{2'000},
                            std::chrono::milliseconds{20'000}};
@@ -62,7 +65,7 @@ class InputFiles {
   struct Plan;
   boost::asio::awaitable<Status> bring(std::shared_ptr<Plan> plan, std::size_t index);
   // One file, one try; on a pool thread.
-  Status fetch(const Plan& plan, std::size_t index) const;
+  Status fetch(Plan& plan, std::size_t index) const;
 
   BlockingPool& pool_;
   Random& random_;

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/concat.h"
+#include "common/base/file_names.h"
 #include "common/crypto/crypto.h"
 #include "worker/files/data_url.h"
 #include "worker/files/run_all.h"
@@ -128,8 +130,8 @@ struct OutputFiles::Plan {
     File file;
     file.places.push_back(&place);
     file.key = place;
-    file.file.filename = harmless_filename(relative.substr(relative.rfind('/') + 1));
-    file.file.content_type = content_type_of(file.file.filename);
+    file.file.filename = harmless_file_name(relative, "output");
+    file.file.content_type = type_of_file_name(file.file.filename);
     file.file.open = [root, relative]() -> Result<ContentSource> {
       MIMEO_ASSIGN_OR_RETURN(const int fd, open_beneath(root, relative));
       auto reader = std::make_shared<OpenFile>(fd);
@@ -146,7 +148,7 @@ struct OutputFiles::Plan {
     File file;
     file.places.push_back(&place);
     file.key = key;
-    file.file.filename = "output" + extension_of(data->content_type);
+    file.file.filename = concat("output", ending_of_type(data->content_type));
     file.file.content_type = data->content_type;
     auto content = std::make_shared<const std::string>(std::move(data->content));
     file.file.open = [content]() -> Result<ContentSource> {

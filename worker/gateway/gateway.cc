@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/file_io.h"
+
 namespace mimeo::worker {
 
 using boost::asio::awaitable;
@@ -48,19 +50,6 @@ http::Response plain(int status, std::string text) {
   response.headers.add("Content-Type", "text/plain; charset=utf-8");
   response.body = std::move(text);
   return response;
-}
-
-Status write_all(int fd, std::string_view data) {
-  while (!data.empty()) {
-    const ssize_t written = ::write(fd, data.data(), data.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const std::string text = absl::StrCat("writing an output file: ", error_text(errno));
-      return errno == ENOSPC ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
-    }
-    data.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return absl::OkStatus();
 }
 
 Result<std::string> read_piece(int fd) {
@@ -204,7 +193,7 @@ awaitable<Result<std::uint64_t>> Gateway::receive(http::Exchange& exchange, std:
     if (!status.ok()) break;
     total += *got;
     auto write = [file, data = std::string(buffer.data(), *got)] {
-      return write_all(file->fd(), data);
+      return write_all(file->fd(), data, "writing an output file");
     };
     status = co_await pool_.run(std::move(write));
     if (!status.ok()) break;

@@ -122,16 +122,25 @@ TEST_F(GatewayTest, TakesNoUploadWithoutTheSecret) {
   EXPECT_EQ(status(ask("GET", "/out/s3cret/cat.png")), "404");
 }
 
-TEST_F(GatewayTest, KeepsNamesHarmless) {
-  EXPECT_EQ(harmless_name("cat.png"), "cat.png");
-  EXPECT_EQ(harmless_name("../../etc/passwd"), "_.._etc_passwd");
-  EXPECT_EQ(harmless_name("...."), "output");
-  EXPECT_EQ(harmless_name(""), "output");
-  EXPECT_EQ(harmless_name("a\r\nb c\xC3\xA9"), "a__b_c__");
-  const std::string longest = harmless_name(std::string(300, 'x') + ".webp");
-  EXPECT_EQ(longest.size(), 150U);
-  EXPECT_TRUE(longest.ends_with(".webp"));
-  EXPECT_TRUE(location(ask("PUT", "/out/s3cret/..%2f..%2fx", "x")).ends_with("/_.._x"));
+TEST_F(GatewayTest, NamesStayAsTheModelGaveThemAndUrlsAreAscii) {
+  const std::string answer = ask("PUT", "/out/s3cret/%C3%BCber%20uns%20%231.png", "x");
+  EXPECT_EQ(status(answer), "201");
+  EXPECT_TRUE(location(answer).ends_with("/%C3%BCber%20uns%20%231.png")) << answer;
+  Json output = location(answer);
+  std::set<std::string> used;
+  on_thread([&] {
+    gateway_->uploads().localize(output, used);
+    return 0;
+  });
+  ASSERT_EQ(used.size(), 1U);
+  EXPECT_TRUE(output.get<std::string>().ends_with("/über uns #1.png")) << output;
+  EXPECT_TRUE(fs::exists(directory_ + "/spool/out/" + *used.begin()));
+}
+
+TEST_F(GatewayTest, NamesAreHarmless) {
+  EXPECT_TRUE(location(ask("PUT", "/out/s3cret/..%2f..%2fx", "x")).ends_with("/x"));
+  EXPECT_TRUE(location(ask("PUT", "/out/s3cret/%2e%2ehidden", "x")).ends_with("/hidden"));
+  EXPECT_TRUE(location(ask("PUT", "/out/s3cret/", "x")).ends_with("/output"));
 }
 
 TEST_F(GatewayTest, LimitsEachFileAndAllTogether) {

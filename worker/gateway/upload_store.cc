@@ -1,37 +1,22 @@
 #include "worker/gateway/upload_store.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <filesystem>
+#include <optional>
 #include <utility>
+
+#include "common/base/file_names.h"
+#include "common/http/message.h"
 
 namespace mimeo::worker {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLongestName = 150;
 constexpr std::size_t kUniqueCharacters = 16;  // 80 bits: nobody guesses a neighbour's file.
 
 }  // namespace
-
-std::string harmless_name(std::string_view name) {
-  std::string safe;
-  for (const char c : name) {
-    const bool is_plain =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
-    safe.push_back(is_plain ? c : '_');
-  }
-  while (!safe.empty() && safe.front() == '.') safe.erase(0, 1);
-  if (safe.size() > kLongestName) {
-    const std::size_t dot = safe.rfind('.');
-    const bool has_extension = dot != std::string::npos && safe.size() - dot <= 16;
-    const std::string extension = has_extension ? safe.substr(dot) : std::string();
-    safe = absl::StrCat(safe.substr(0, kLongestName - extension.size()), extension);
-  }
-  return safe.empty() ? "output" : safe;
-}
 
 UploadStore::UploadStore(std::string out_dir, std::string url_prefix, UploadLimits limits,
                          Random& random, Erase erase)
@@ -50,7 +35,7 @@ Result<std::string> UploadStore::prepare(std::string_view name) {
   std::error_code error;
   fs::create_directory(absolute(unique), error);
   if (error) return absl::InternalError("making a directory for an output: " + error.message());
-  return absl::StrCat(unique, "/", harmless_name(name));
+  return absl::StrCat(unique, "/", harmless_file_name(name, "output"));
 }
 
 Status UploadStore::reserve(std::uint64_t file_bytes, std::uint64_t more) {
@@ -67,7 +52,9 @@ Status UploadStore::reserve(std::uint64_t file_bytes, std::uint64_t more) {
 
 std::string UploadStore::add(const std::string& path, std::uint64_t size_bytes) {
   files_.emplace(path, size_bytes);
-  return url_prefix_ + path;
+  const std::size_t slash = path.find('/');
+  return absl::StrCat(url_prefix_, path.substr(0, slash + 1),
+                      http::percent_encode(path.substr(slash + 1)));
 }
 
 void UploadStore::discard(const std::string& path, std::uint64_t size_bytes) {
@@ -88,10 +75,11 @@ void UploadStore::localize(nlohmann::ordered_json& value, std::set<std::string>&
   if (!value.is_string()) return;
   const std::string& text = value.get_ref<const std::string&>();
   if (!text.starts_with(url_prefix_)) return;
-  const std::string path = text.substr(url_prefix_.size());
-  if (!files_.contains(path)) return;
-  used.insert(path);
-  value = std::string(kFileReference) + path;
+  // Clients of HTTP spell an URL in more than one way.
+  const std::optional<std::string> path = http::percent_decode(text.substr(url_prefix_.size()));
+  if (!path || !files_.contains(*path)) return;
+  used.insert(*path);
+  value = std::string(kFileReference) + *path;
 }
 
 void UploadStore::remove(const std::string& path) {

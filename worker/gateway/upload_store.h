@@ -37,11 +37,12 @@ class UploadStore {
               Erase erase);
 
   // A new, empty directory for a file that the model calls `name`: its path below out/, like
-  // "7f3a…/cat.png". The name is kept as far as it is harmless.
+  // "7f3a…/cat.png". The name is kept as far as it is harmless (common/base/file_names.h).
   [[nodiscard]] Result<std::string> prepare(std::string_view name);
   // kResourceExhausted when `more` bytes do not fit beside `file_bytes` of the same file.
   [[nodiscard]] Status reserve(std::uint64_t file_bytes, std::uint64_t more);
-  // The file is complete: it can be referred to. Answers its URL.
+  // The file is complete: it can be referred to. Answers its URL, which ends in the name,
+  // percent-encoded.
   std::string add(const std::string& path, std::uint64_t size_bytes);
   // It will never be: its directory goes, and its room.
   void discard(const std::string& path, std::uint64_t size_bytes);
@@ -68,9 +69,5 @@ class UploadStore {
   std::map<std::string, std::uint64_t, std::less<>> files_;  // Path -> size.
   std::uint64_t used_bytes_ = 0;                             // Including files being written.
 };
-
-// `name` as a file name and URL segment: [A-Za-z0-9._-], not hidden, at most 150 bytes with its
-// extension kept; "output" when nothing is left.
-[[nodiscard]] std::string harmless_name(std::string_view name);
 
 }  // namespace mimeo::worker

@@ -16,6 +16,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/file_io.h"
+
 namespace mimeo::worker {
 namespace {
 
@@ -36,25 +38,25 @@ std::string directory_of(const std::string& spool_dir) {
   return absl::StrCat(spool_dir, "/results");
 }
 
-Status from_errno() { return absl::InternalError(std::system_category().message(errno)); }
+constexpr const char* kWriting = "keeping a result";
 
 bool write_header(int fd, const Header& header) {
   return ::pwrite(fd, &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header);
 }
 
-Status write_all(int fd, std::string_view name, std::string_view payload) {
+Status write_record(int fd, std::string_view name, std::string_view payload) {
   std::array<iovec, 2> parts{{{const_cast<char*>(name.data()), name.size()},
                               {const_cast<char*>(payload.data()), payload.size()}}};
   const ssize_t first = ::pwritev(fd, parts.data(), parts.size(), sizeof(Header));
-  if (first < static_cast<ssize_t>(name.size())) return from_errno();
+  if (first < static_cast<ssize_t>(name.size())) return from_errno(errno, kWriting);
   // The rest, only for very large ones.
   for (auto done = static_cast<std::size_t>(first) - name.size(); done < payload.size();) {
     const ssize_t n = ::pwrite(fd, payload.data() + done, payload.size() - done,
                                static_cast<off_t>(sizeof(Header) + name.size() + done));
-    if (n <= 0) return from_errno();
+    if (n <= 0) return from_errno(errno, kWriting);
     done += static_cast<std::size_t>(n);
   }
-  if (!write_header(fd, {name.size(), payload.size()})) return from_errno();
+  if (!write_header(fd, {name.size(), payload.size()})) return from_errno(errno, kWriting);
   return absl::OkStatus();
 }
 
@@ -98,13 +100,13 @@ Result<ResultSpool::File> ResultSpool::take_file() {
     file.path = absl::StrCat(directory_, "/", made_++);
     file.fd = ::open(file.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (file.fd >= 0) return file;
-    if (errno != EEXIST) return from_errno();
+    if (errno != EEXIST) return from_errno(errno, kWriting);
   }
 }
 
 Status ResultSpool::put(const std::string& attempt, std::string_view payload) {
   MIMEO_ASSIGN_OR_RETURN(File file, take_file());
-  if (Status written = write_all(file.fd, attempt, payload); !written.ok()) {
+  if (Status written = write_record(file.fd, attempt, payload); !written.ok()) {
     discard(file);
     return written;
   }

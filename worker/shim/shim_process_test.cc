@@ -332,11 +332,11 @@ TEST(ShimProcess, ReportsAFailedSetup) {
   daemon.until("it is refused", [&] { return daemon.refusals.contains("p1"); });
 }
 
-TEST(ShimProcess, LeavesNullsOutThatTheServerWouldRefuse) {
+TEST(ShimProcess, LeavesOutWhatTheServerWouldRefuse) {
   Instance instance(coglet());
   FakeDaemon daemon(instance.shim().socket_path());
   daemon.until_health(ShimState::HEALTH_READY);
-  daemon.start("p1", R"({"text":"null and void","seed":null})");
+  daemon.start("p1", R"({"text":"null and void","seed":null,"unknown":{"text":1}})");
   EXPECT_EQ(daemon.until_result("p1").output(), R"("null and void")");
   std::string body;
   for (const auto& request : instance.server->requests()) {

@@ -28,7 +28,10 @@ class FakeHubApi final : public HubApi {
     const auto it = inputs.find(url);
     if (it == inputs.end()) return absl::NotFoundError("not ours");
     MIMEO_RETURN_IF_ERROR(reset());
-    return sink(it->second);
+    MIMEO_RETURN_IF_ERROR(sink(it->second));
+    if (broken_fetches == 0) return absl::OkStatus();
+    --broken_fetches;
+    return absl::UnavailableError("cut short");
   }
   Result<std::string> store_output(const std::vector<std::string>& /*addresses*/,
                                    const OutputFile& file) override {
@@ -60,7 +63,8 @@ class FakeHubApi final : public HubApi {
   std::vector<Stored> stored;
   std::vector<std::string> token_requests;
   std::string registry = "registry.example.com";
-  int failures = 0;  // How many uploads fail before one succeeds.
+  int failures = 0;        // How many uploads fail before one succeeds.
+  int broken_fetches = 0;  // How many fetches break at their end before one succeeds.
 };
 
 }  // namespace mimeo::worker

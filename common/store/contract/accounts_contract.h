@@ -7,7 +7,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/store/accounts.h"
@@ -74,13 +76,22 @@ class AccountsContract : public testing::TestWithParam<AccountsKind> {
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *std::move(result) : T{};
   }
-  Status join(AccountId user, Role role, const AccountBounds& limits = {}) {
+  Status join(AccountId user, Role role, const AccountBounds& limits = {},
+              const std::optional<MemberExpectation>& expected = std::nullopt) {
     Membership member;
     member.organization = corp_.id;
     member.user = user;
     member.role = role;
     member.created_at = now_;
-    return accounts().put_member(member, limits, entry("member.set", corp_.id));
+    return accounts().put_member(member, expected, limits, entry("member.set", corp_.id));
+  }
+  Status leave(AccountId user, const std::optional<MemberExpectation>& expected = std::nullopt) {
+    return accounts().remove_member(corp_.id, user, expected, entry("member.remove", corp_.id));
+  }
+  void disable(const Account& account) {
+    AccountChange change;
+    change.disabled_at = std::optional<WallTime>(now_);
+    EXPECT_TRUE(accounts().update_account(account.id, change, entry("user.disable")).ok());
   }
   Token new_token(AccountId account, char digit) {
     Token token;
@@ -141,12 +152,35 @@ TEST_P(AccountsContract, MembersAreListedByNamePageByPage) {
 
 TEST_P(AccountsContract, AnOrganizationKeepsAnOwner) {
   EXPECT_TRUE(absl::IsFailedPrecondition(join(ada_.id, Role::kAdmin)));
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      accounts().remove_member(corp_.id, ada_.id, entry("member.remove"))));
+  EXPECT_TRUE(absl::IsFailedPrecondition(leave(ada_.id)));
   EXPECT_EQ(join(bob_.id, Role::kOwner), absl::OkStatus());
-  EXPECT_EQ(accounts().remove_member(corp_.id, ada_.id, entry("member.remove")), absl::OkStatus());
-  EXPECT_TRUE(
-      absl::IsNotFound(accounts().remove_member(corp_.id, ada_.id, entry("member.remove"))));
+  EXPECT_EQ(leave(ada_.id), absl::OkStatus());
+  EXPECT_TRUE(absl::IsNotFound(leave(ada_.id)));
+}
+
+TEST_P(AccountsContract, AnOwnerWhoseAccountIsDisabledIsNone) {
+  ASSERT_EQ(join(bob_.id, Role::kOwner), absl::OkStatus());
+  disable(bob_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(join(ada_.id, Role::kAdmin)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(leave(ada_.id)));
+  EXPECT_EQ(leave(bob_.id), absl::OkStatus());
+}
+
+TEST_P(AccountsContract, AChangeOfAMemberHappensUponWhatItWasAllowedUponOnly) {
+  const Account eve = add_user("eve");
+  ASSERT_EQ(join(bob_.id, Role::kAdmin), absl::OkStatus());
+  const MemberExpectation by_admin{bob_.id, Role::kAdmin, std::nullopt};
+  EXPECT_EQ(join(eve.id, Role::kViewer, {}, by_admin), absl::OkStatus());
+  EXPECT_TRUE(absl::IsAborted(join(eve.id, Role::kDeveloper, {}, by_admin))) << "she is one now";
+  const MemberExpectation of_viewer{bob_.id, Role::kAdmin, Role::kViewer};
+  ASSERT_EQ(join(eve.id, Role::kOwner), absl::OkStatus());
+  EXPECT_TRUE(absl::IsAborted(join(eve.id, Role::kBilling, {}, of_viewer))) << "an owner";
+  EXPECT_TRUE(absl::IsAborted(leave(eve.id, of_viewer)));
+  ASSERT_EQ(join(eve.id, Role::kViewer), absl::OkStatus());
+  ASSERT_EQ(join(bob_.id, Role::kViewer), absl::OkStatus());
+  EXPECT_TRUE(absl::IsAborted(leave(eve.id, of_viewer))) << "by who is no admin any more";
+  const MemberExpectation by_operator{0, Role::kOwner, Role::kViewer};
+  EXPECT_EQ(leave(eve.id, by_operator), absl::OkStatus());
 }
 
 TEST_P(AccountsContract, OnlyUsersAreMembersAndOnlyOfOrganizations) {
@@ -156,7 +190,7 @@ TEST_P(AccountsContract, OnlyUsersAreMembersAndOnlyOfOrganizations) {
   member.organization = ada_.id;
   member.user = bob_.id;
   member.created_at = now_;
-  EXPECT_TRUE(absl::IsNotFound(accounts().put_member(member, {}, entry("member.set"))));
+  EXPECT_TRUE(absl::IsNotFound(accounts().put_member(member, {}, {}, entry("member.set"))));
 }
 
 TEST_P(AccountsContract, LimitsBoundMembersOrganizationsAndTokens) {
@@ -218,11 +252,60 @@ TEST_P(AccountsContract, ATokenStopsWithItsMakerAndItsAccount) {
   EXPECT_EQ(made(accounts().update_account(bob_.id, enable, entry("user.enable"))).disabled_at,
             std::nullopt);
   EXPECT_TRUE(owner_of('1').is_valid(now_));
-  ASSERT_EQ(accounts().remove_member(corp_.id, bob_.id, entry("member.remove")), absl::OkStatus());
+  ASSERT_EQ(leave(bob_.id), absl::OkStatus());
   EXPECT_FALSE(owner_of('1').is_valid(now_));
   EXPECT_TRUE(owner_of('2').is_valid(now_)) << "the operator's has no maker";
   ASSERT_TRUE(accounts().update_account(corp_.id, disable, entry("organization.disable")).ok());
   EXPECT_FALSE(owner_of('2').is_valid(now_));
+}
+
+TEST_P(AccountsContract, WhoComesBackAsAMemberHasNoneOfTheOldTokens) {
+  ASSERT_EQ(join(bob_.id, Role::kDeveloper), absl::OkStatus());
+  for (const auto& [account, maker, digit] :
+       {std::tuple{corp_.id, bob_.id, '1'}, std::tuple{corp_.id, ada_.id, '2'},
+        std::tuple{bob_.id, AccountId{0}, '3'}}) {
+    Token token = new_token(account, digit);
+    token.created_by = maker;
+    ASSERT_TRUE(add(token).ok());
+  }
+  ASSERT_EQ(leave(bob_.id), absl::OkStatus());
+  EXPECT_EQ(owner_of('1').token.disabled_at, now_) << "the time of the entry";
+  ASSERT_EQ(join(bob_.id, Role::kDeveloper), absl::OkStatus());
+  EXPECT_FALSE(owner_of('1').is_valid(now_));
+  EXPECT_TRUE(owner_of('2').is_valid(now_)) << "another member's";
+  EXPECT_TRUE(owner_of('3').is_valid(now_)) << "the user's own";
+}
+
+TEST_P(AccountsContract, AnAccountHasASecretForItsFilesAndAnOrganizationItsMaker) {
+  EXPECT_EQ(ada_.file_secret.size(), 48u) << ada_.file_secret;
+  EXPECT_TRUE(ada_.file_secret.starts_with("fsec_"));
+  EXPECT_NE(ada_.file_secret, bob_.file_secret);
+  EXPECT_EQ(made(catalog().get_account(ada_.id)).file_secret, ada_.file_secret);
+  Account account;
+  account.type = AccountType::kOrganization;
+  account.username = "second";
+  account.created_by = ada_.id;
+  account.created_at = now_;
+  ASSERT_TRUE(accounts().add_account(account, ada_.id, {}, entry("organization.create")).ok());
+  EXPECT_EQ(made(catalog().get_account_by_username("second")).created_by, ada_.id);
+  EXPECT_EQ(corp_.created_by, 0) << "the operator's";
+}
+
+TEST_P(AccountsContract, WhatIsWrongWithANewOrganizationIsSaidInOneOrder) {
+  AccountBounds limits;
+  limits.organizations = 1;
+  const auto make = [&](const std::string& name, AccountId owner) {
+    Account account;
+    account.type = AccountType::kOrganization;
+    account.username = name;
+    account.created_at = now_;
+    return accounts().add_account(account, owner, limits, entry("organization.create")).status();
+  };
+  EXPECT_TRUE(absl::IsAlreadyExists(make("corp", ada_.id))) << "though ada is in one already";
+  EXPECT_TRUE(absl::IsNotFound(make("second", corp_.id))) << "no user";
+  EXPECT_TRUE(absl::IsNotFound(make("second", 999'999)));
+  EXPECT_TRUE(absl::IsResourceExhausted(make("second", ada_.id)));
+  EXPECT_TRUE(absl::IsNotFound(catalog().get_account_by_username("second").status()));
 }
 
 TEST_P(AccountsContract, AnAccountChangesFieldByField) {

@@ -4,6 +4,7 @@
 
 #include "common/store/contract/catalog_contract.h"
 #include "common/store/contract/fleet_contract.h"
+#include "common/store/contract/outbox_contract.h"
 #include "common/store/contract/predictions_contract.h"
 #include "common/store/contract/races_contract.h"
 #include "common/store/contract/reading_contract.h"
@@ -14,6 +15,7 @@
   INSTANTIATE_TEST_SUITE_P(label, PredictionsContract, testing::Values(kind)); \
   INSTANTIATE_TEST_SUITE_P(label, ReadingContract, testing::Values(kind));     \
   INSTANTIATE_TEST_SUITE_P(label, RacesContract, testing::Values(kind));       \
+  INSTANTIATE_TEST_SUITE_P(label, OutboxContract, testing::Values(kind));      \
   INSTANTIATE_TEST_SUITE_P(label, WebhooksContract, testing::Values(kind));    \
   INSTANTIATE_TEST_SUITE_P(label, CatalogContract, testing::Values(kind));     \
   INSTANTIATE_TEST_SUITE_P(label, FleetContract, testing::Values(kind))

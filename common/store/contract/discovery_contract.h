@@ -1,4 +1,5 @@
-// Contract of DiscoveryStore, VersionDeletionStore and AccountLimitsStore.
+// Contract of DiscoveryStore, VersionDeletionStore and AccountLimitsStore; of examples:
+// examples_contract.h.
 
 #pragma once
 
@@ -9,12 +10,14 @@
 #include "common/store/account_limits.h"
 #include "common/store/contract/store_contract.h"
 #include "common/store/discovery.h"
+#include "common/store/retention.h"
 #include "common/store/version_deletion.h"
 
 namespace mimeo::store {
 
 class DiscoveryUnderTest : public StoreUnderTest {
  public:
+  virtual RetentionStore& retention() = 0;
   virtual DiscoveryStore& discovery() = 0;
   virtual VersionDeletionStore& deletions() = 0;
   virtual AccountLimitsStore& limits() = 0;
@@ -26,6 +29,7 @@ class DiscoveryContract : public StoreContract {
   using Names = std::vector<std::string>;
 
   DiscoveryUnderTest& more() { return dynamic_cast<DiscoveryUnderTest&>(*under_test_); }
+  RetentionStore& retention() { return more().retention(); }
   DiscoveryStore& discovery() { return more().discovery(); }
   VersionDeletionStore& deletions() { return more().deletions(); }
   AccountLimitsStore& limits() { return more().limits(); }
@@ -105,7 +109,7 @@ class DiscoveryContract : public StoreContract {
     return id;
   }
   std::optional<PredictionId> default_example() {
-    const auto facts = discovery().describe_models(std::vector<ModelId>{model_.id});
+    const auto facts = discovery().describe_models(std::vector<ModelId>{model_.id}, FactsBounds{});
     EXPECT_TRUE(facts.ok()) << facts.status();
     if (!facts->at(0).default_example) return std::nullopt;
     return facts->at(0).default_example->prediction.id;
@@ -211,6 +215,19 @@ TEST_P(DiscoveryContract, SearchIsPagedInBothDirections) {
   EXPECT_EQ(unique.size(), 7u);
 }
 
+TEST_P(DiscoveryContract, TheVeryNameIsFoundAmongMoreModelsThanAreRanked) {
+  for (std::size_t i = 0; i < kSearchCandidates; ++i) {
+    make_model(account_, "robot-" + std::to_string(i), Visibility::kPublic);
+  }
+  make_model(account_, "robot", Visibility::kPublic);  // The last one that is found.
+  for (const char* text : {"robot", "acme/robot"}) {
+    ModelSearch query;
+    query.text = text;
+    query.limit = 1;
+    EXPECT_EQ(names(discovery().search_models(query)), Names{"robot"}) << text;
+  }
+}
+
 // --- official models, facts ---
 
 TEST_P(DiscoveryContract, PredictionsOfAnOfficialModelHideTheirVersion) {
@@ -238,8 +255,8 @@ TEST_P(DiscoveryContract, FactsComeInTheOrderAskedFor) {
   make_collection("a");
   ASSERT_TRUE(discovery().add_to_collection("a", model_.id, std::nullopt).ok());
   ASSERT_TRUE(discovery().add_to_collection("b", model_.id, std::nullopt).ok());
-  const auto facts =
-      discovery().describe_models(std::vector<ModelId>{empty.id, model_.id, model_.id + 1000});
+  const auto facts = discovery().describe_models(
+      std::vector<ModelId>{empty.id, model_.id, model_.id + 1000}, FactsBounds{});
   ASSERT_TRUE(facts.ok()) << facts.status();
   ASSERT_EQ(facts->size(), 3u);
   EXPECT_TRUE(facts->at(0).is_official);
@@ -250,6 +267,24 @@ TEST_P(DiscoveryContract, FactsComeInTheOrderAskedFor) {
   EXPECT_EQ(facts->at(1).tags, (Names{"a", "b"}));
   EXPECT_FALSE(facts->at(2).latest.has_value());
   EXPECT_EQ(*discovery().count_models(account_.id), 2);
+}
+
+TEST_P(DiscoveryContract, FactsEndWhereTheirBytesDo) {
+  ASSERT_TRUE(discovery().add_to_collection(make_collection("a").slug, model_.id, {}).ok());
+  const Model second = make_model(account_, "second");
+  const Model empty = make_model(account_, "empty");
+  make_version(second.id, 'b');
+  const std::vector<ModelId> ids{second.id, model_.id, empty.id};
+  const auto described = [&](FactsBounds bounds) {
+    const auto facts = discovery().describe_models(ids, bounds);
+    EXPECT_TRUE(facts.ok()) << facts.status();
+    std::string out;
+    for (const ModelFacts& f : *facts) out += f.is_cut ? "cut " : f.latest ? "whole " : "none ";
+    return out;
+  };
+  EXPECT_EQ(described({}), "whole whole none ");
+  EXPECT_EQ(described({.total_bytes = 0}), "whole cut none ") << "never nothing at all";
+  EXPECT_EQ(discovery().describe_models(ids, {.total_bytes = 0})->at(1).tags, Names{"a"});
 }
 
 // --- pages ---
@@ -367,89 +402,6 @@ TEST_P(DiscoveryContract, CollectionsAreFoundByTheirWords) {
   EXPECT_TRUE(discovery().search_collections("%", 0, 10)->empty());
 }
 
-// --- examples ---
-
-TEST_P(DiscoveryContract, AnExampleKeepsItsContentWhenThePredictionsIsGone) {
-  const PredictionId id = succeeded();
-  const Example wish = example_of(id);
-  ASSERT_TRUE(discovery().add_example(wish).ok());
-  EXPECT_EQ(code(discovery().add_example(wish)), absl::StatusCode::kAlreadyExists);
-  ASSERT_TRUE(maintenance().drop_expired(now_ + std::chrono::days{400}, Retention{}).ok());
-  const auto found = discovery().get_example(model_.id, id);
-  ASSERT_TRUE(found.ok()) << found.status();
-  const PredictionView& view = found->prediction;
-  EXPECT_EQ(view.id, id);
-  EXPECT_EQ(view.status, PredictionStatus::kSucceeded);
-  EXPECT_EQ(view.version, version_);
-  EXPECT_EQ(view.model_owner + "/" + view.model_name, "acme/hello");
-  EXPECT_EQ(view.input, R"({"text":"hi"})");
-  EXPECT_EQ(view.output, R"("hello")");
-  EXPECT_FALSE(view.data_removed);
-  EXPECT_EQ(view.created_at, wish.prediction.created_at);
-  EXPECT_EQ(view.completed_at, wish.prediction.completed_at);
-  EXPECT_EQ(found->added_at, wish.added_at);
-}
-
-TEST_P(DiscoveryContract, TheFirstExampleIsTheDefaultUntilAnotherIsChosen) {
-  EXPECT_FALSE(default_example().has_value());
-  const PredictionId first = add_example();
-  const PredictionId second = add_example();
-  const PredictionId third = add_example();
-  EXPECT_EQ(default_example(), first);
-  ASSERT_TRUE(discovery().set_default_example(model_.id, third).ok());
-  EXPECT_EQ(default_example(), third);
-  EXPECT_EQ(catalog().get_model_by_id(model_.id)->default_example, third);
-  ASSERT_TRUE(discovery().remove_example(model_.id, second).ok());
-  EXPECT_EQ(default_example(), third);
-  ASSERT_TRUE(discovery().remove_example(model_.id, third).ok());
-  EXPECT_EQ(default_example(), first);
-  ASSERT_TRUE(discovery().remove_example(model_.id, first).ok());
-  EXPECT_FALSE(default_example().has_value());
-  EXPECT_EQ(code(discovery().remove_example(model_.id, first)), absl::StatusCode::kNotFound);
-  EXPECT_EQ(code(discovery().set_default_example(model_.id, first)), absl::StatusCode::kNotFound);
-}
-
-TEST_P(DiscoveryContract, ExamplesAreListedNewestFirstInPages) {
-  const PredictionId a = add_example();
-  const PredictionId b = add_example();
-  const PredictionId c = add_example();
-  const auto page = [&](const std::optional<PageStart<PredictionId>>& start) {
-    std::vector<PredictionId> ids;
-    const auto examples = discovery().list_examples(model_.id, start, 2);
-    EXPECT_TRUE(examples.ok()) << examples.status();
-    for (const Example& e : *examples) ids.push_back(e.prediction.id);
-    return ids;
-  };
-  using Ids = std::vector<PredictionId>;
-  EXPECT_EQ(page(std::nullopt), (Ids{c, b}));
-  const WallTime at_b = discovery().get_example(model_.id, b)->added_at;
-  EXPECT_EQ(page({{at_b, b, false}}), Ids{a});
-  EXPECT_EQ(page({{at_b, b, true}}), Ids{c});
-  EXPECT_EQ(discovery().list_examples_of_version(version_, 10)->size(), 3u);
-  EXPECT_EQ(discovery().list_examples_of_version(version_, 2)->size(), 2u);
-}
-
-TEST_P(DiscoveryContract, WhoSeesTheModelSeesItsExamples) {
-  const PredictionId id = add_example();
-  const Account other = make_account("other");
-  EXPECT_TRUE(discovery().find_example(id, account_.id)->has_value());
-  EXPECT_FALSE(discovery().find_example(id, other.id)->has_value());
-  ModelChange change;
-  change.visibility = Visibility::kPublic;
-  ASSERT_TRUE(catalog().update_model(model_.id, change).ok());
-  EXPECT_TRUE(discovery().find_example(id, other.id)->has_value());
-  EXPECT_TRUE(discovery().find_example(id, 0)->has_value());
-  EXPECT_FALSE(discovery().find_example(ids_.next(), account_.id)->has_value());
-}
-
-TEST_P(DiscoveryContract, AnExampleOfAnOfficialModelRemembersTheVersionThatItHides) {
-  ASSERT_TRUE(discovery().set_official(model_.id, true).ok());
-  const PredictionId id = add_example();
-  EXPECT_TRUE(discovery().get_example(model_.id, id)->prediction.version.is_nil());
-  ASSERT_TRUE(discovery().set_official(model_.id, false).ok());
-  EXPECT_EQ(discovery().get_example(model_.id, id)->prediction.version, version_);
-}
-
 // --- deleting versions ---
 
 TEST_P(DiscoveryContract, ADeletedVersionIsGoneAtOnceAndItsPredictionsLater) {
@@ -546,29 +498,6 @@ TEST_P(DiscoveryContract, AVersionInUseIsNotDeletedWhoeverUsesIt) {
             absl::StatusCode::kNotFound);
 }
 
-// --- limits ---
-
-TEST_P(DiscoveryContract, LimitsOfAccountsAreKeptWhileThereAreAny) {
-  AccountLimits wish;
-  wish.account = account_.id;
-  EXPECT_EQ(*limits().get_account_limits(account_.id), wish);
-  EXPECT_TRUE(limits().list_account_limits()->empty());
-  wish.create_per_minute = 6;
-  wish.create_burst = 1;
-  wish.other_per_minute = 0;
-  ASSERT_TRUE(limits().put_account_limits(wish).ok());
-  EXPECT_EQ(*limits().get_account_limits(account_.id), wish);
-  EXPECT_EQ(limits().list_account_limits()->size(), 1u);
-  wish.create_burst.reset();
-  wish.read_per_minute = 10;
-  ASSERT_TRUE(limits().put_account_limits(wish).ok());
-  EXPECT_EQ(*limits().get_account_limits(account_.id), wish);
-  AccountLimits none;
-  none.account = account_.id;
-  ASSERT_TRUE(limits().put_account_limits(none).ok());
-  EXPECT_TRUE(limits().list_account_limits()->empty());
-  wish.account = account_.id + 1000;
-  EXPECT_EQ(code(limits().put_account_limits(wish)), absl::StatusCode::kNotFound);
-}
-
 }  // namespace mimeo::store
+
+#include "common/store/contract/limits_contract.h"

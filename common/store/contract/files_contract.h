@@ -98,7 +98,20 @@ TEST_P(FilesContract, ListsNewestFirstPageByPage) {
   add_file(1, "c");
   EXPECT_EQ(names(files_->list_files(1, {}, clock_.now(), 2)),
             (std::vector<std::string>{"c", "b"}));
-  EXPECT_EQ(names(files_->list_files(1, b.id, clock_.now(), 2)), std::vector<std::string>{"a"});
+  EXPECT_EQ(names(files_->list_files(1, {b.id}, clock_.now(), 2)), std::vector<std::string>{"a"});
+}
+
+TEST_P(FilesContract, ListsBackToTheNewestPageByPage) {
+  const File a = add_file(1, "a");
+  for (const char* name : {"b", "c"}) add_file(1, name);
+  const File d = add_file(1, "d");
+  add_file(2, "other");
+  const auto newer_than = [&](const File& file, std::size_t limit) {
+    return names(files_->list_files(1, {file.id, true}, clock_.now(), limit));
+  };
+  EXPECT_EQ(newer_than(a, 2), (std::vector<std::string>{"c", "b"}));
+  EXPECT_EQ(newer_than(a, 10), (std::vector<std::string>{"d", "c", "b"}));
+  EXPECT_EQ(newer_than(d, 10), std::vector<std::string>{});
 }
 
 TEST_P(FilesContract, WhatHasExpiredIsOnlyThereForTheSweeper) {
@@ -127,7 +140,7 @@ TEST_P(FilesContract, TheSameContentIsKeptOnce) {
   const File second = add_file(2, "second");  // Whoever brings it.
   EXPECT_EQ(files_->get_file(first.id, 1, clock_.now())->blob_key, first.blob_key);
   EXPECT_EQ(files_->get_file(second.id, 2, clock_.now())->blob_key, first.blob_key);
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{second.blob_key});
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{second.blob_key});
 }
 
 TEST_P(FilesContract, ContentIsDeadWithItsLastFile) {
@@ -138,21 +151,35 @@ TEST_P(FilesContract, ContentIsDeadWithItsLastFile) {
   ASSERT_EQ(files_->create_file(other), absl::OkStatus());
   ASSERT_EQ(files_->forget_dead_blobs(std::vector<std::string>{second.blob_key}), absl::OkStatus());
   ASSERT_EQ(files_->delete_file(first.id, 1), absl::OkStatus());
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{});
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{});
   EXPECT_EQ(files_->get_file(second.id, 1, clock_.now())->blob_key, first.blob_key);
   ASSERT_EQ(files_->delete_file(second.id, 1), absl::OkStatus());
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{first.blob_key});
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{first.blob_key});
   ASSERT_EQ(files_->forget_dead_blobs(std::vector<std::string>{first.blob_key}), absl::OkStatus());
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{});
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{});
   EXPECT_EQ(files_->get_file(other.id, 1, clock_.now())->blob_key, other.blob_key);
 }
 
 TEST_P(FilesContract, ARepeatedCreateDoesNotCountTwice) {
   const File file = add_file(1, "x");
   ASSERT_EQ(files_->create_file(file), absl::OkStatus());
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{}) << "the blob is in use";
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{}) << "the blob is in use";
   ASSERT_EQ(files_->delete_file(file.id, 1), absl::OkStatus());
-  EXPECT_EQ(*files_->list_dead_blobs(10), std::vector<std::string>{file.blob_key});
+  EXPECT_EQ(*files_->list_dead_blobs("", 10), std::vector<std::string>{file.blob_key});
+}
+
+TEST_P(FilesContract, DeadBlobsAreListedPageByPage) {
+  for (int i = 0; i < 3; ++i) {
+    File file = make_file(1, "x");
+    file.sha256_hex = std::string(63, 'd') + std::to_string(i);
+    file.blob_key = "content/" + std::string(1, "a-B"[i]);
+    ASSERT_EQ(files_->create_file(file), absl::OkStatus());
+    ASSERT_EQ(files_->delete_file(file.id, 1), absl::OkStatus());
+  }
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(*files_->list_dead_blobs("", 2), (Keys{"content/-", "content/B"})) << "by bytes";
+  EXPECT_EQ(*files_->list_dead_blobs("content/B", 2), Keys{"content/a"});
+  EXPECT_EQ(*files_->list_dead_blobs("content/a", 2), Keys{});
 }
 
 TEST_P(FilesContract, FindsBlobsThatNothingKnows) {

@@ -25,6 +25,7 @@ struct TrainingStores {
   CatalogStore& catalog;
   FleetStore& fleet;
   MaintenanceStore& maintenance;
+  AccountsStore& accounts;
 };
 struct TrainingsUnderTest {
   std::shared_ptr<void> owner;  // Of the stores.
@@ -124,12 +125,24 @@ class TrainingsContract : public testing::TestWithParam<TrainingsKind> {
   PredictionId training_;
 };
 
-TEST_P(TrainingsContract, ATrainingPoolIsOneAndNotTheVersionPool) {
+TEST_P(TrainingsContract, ATrainingPoolTakesANewBound) {
   const auto again = stores().trainings.ensure_training_pool(base_.id, "cpu", 5);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->id, target_.id);
+  EXPECT_EQ(again->max_instances, 5);
+  const auto runnable = stores().catalog.get_runnable_target(target_.id);
+  EXPECT_EQ(runnable->target.max_instances, 5);
+  EXPECT_GT(again->config_seq, target_.config_seq) << "schedulers hear of it";
+  EXPECT_EQ(stores().trainings.ensure_training_pool(base_.id, "cpu", 5)->config_seq,
+            again->config_seq);
+}
+
+TEST_P(TrainingsContract, ATrainingPoolIsOneAndNotTheVersionPool) {
+  const auto again = stores().trainings.ensure_training_pool(base_.id, "cpu", 2);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->id, target_.id);
   EXPECT_EQ(again->kind, TargetKind::kTraining);
-  EXPECT_EQ(again->max_instances, 2);
+  EXPECT_EQ(again->config_seq, target_.config_seq);
   const auto pool = stores().catalog.ensure_version_pool(base_.id, "cpu", 1);
   ASSERT_TRUE(pool.ok());
   EXPECT_NE(pool->id, target_.id);
@@ -158,9 +171,23 @@ TEST_P(TrainingsContract, ResultAndVersionAppearTogether) {
   EXPECT_EQ(model->latest_version->hex(), std::string(64, 'b'));
 }
 
+TEST_P(TrainingsContract, TheVersionIsInTheAuditLogOfTheModelsOwner) {
+  ASSERT_TRUE(finish('b').ok());
+  AuditFilter filter;
+  filter.account = account_.id;
+  filter.action = "version.create";
+  const auto entries = stores().accounts.list_audit(filter);
+  ASSERT_EQ(entries->size(), 1U);
+  const AuditEntry& entry = entries->front();
+  EXPECT_EQ(entry.target, "acme/trained/" + std::string(64, 'b'));
+  EXPECT_EQ(entry.actor, "acme");
+  EXPECT_NE(entry.details.find(training_.str()), std::string::npos) << entry.details;
+}
+
 TEST_P(TrainingsContract, ARepetitionChangesNothing) {
   ASSERT_TRUE(finish('b').ok());
   EXPECT_EQ(finish('b').value(), FinishOutcome::kAlreadySame);
+  EXPECT_EQ(stores().accounts.list_audit({})->size(), 1U);
   EXPECT_EQ(stores().catalog.list_versions(destination_, {}, 10)->size(), 1U);
 }
 
@@ -171,6 +198,7 @@ TEST_P(TrainingsContract, ACanceledTrainingLeavesNoVersion) {
   ASSERT_EQ(stores().predictions.finish({&canceled, 1})->front(), FinishOutcome::kCommitted);
   EXPECT_EQ(finish('b').value(), FinishOutcome::kSuperseded);
   EXPECT_FALSE(has_version('b'));
+  EXPECT_TRUE(stores().accounts.list_audit({})->empty());
 }
 
 TEST_P(TrainingsContract, WithoutItsModelNothingIsCommitted) {

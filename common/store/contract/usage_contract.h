@@ -3,9 +3,11 @@
 
 #pragma once
 
+#include <limits>
 #include <utility>
 
 #include "common/store/contract/store_contract.h"
+#include "common/store/trainings.h"
 #include "common/store/usage.h"
 
 namespace mimeo::store {
@@ -13,6 +15,7 @@ namespace mimeo::store {
 class StoreWithUsage : public StoreUnderTest {
  public:
   virtual UsageStore& usage() = 0;
+  virtual TrainingStore& trainings() = 0;
 };
 
 // Times of instances are the store's own, so that tests compare with what its rows say.
@@ -27,6 +30,7 @@ class UsageContract : public StoreContract {
   }
 
   UsageStore& usage() { return static_cast<StoreWithUsage&>(*under_test_).usage(); }
+  TrainingStore& trainings() { return static_cast<StoreWithUsage&>(*under_test_).trainings(); }
 
   void set_price(const std::string& sku, std::int64_t micros) {
     Hardware hardware;
@@ -37,7 +41,7 @@ class UsageContract : public StoreContract {
   }
   Target pool_of(VersionId version) { return *catalog().ensure_version_pool(version, "cpu", 3); }
 
-  InstanceRow add_instance(const Target& target, VersionId version) {
+  InstanceRow add_instance(const Target& target, VersionId version, AccountId started_for = 0) {
     InstanceRow row;
     row.id = ids_.next();
     row.target = target.id;
@@ -45,6 +49,7 @@ class UsageContract : public StoreContract {
     row.worker = worker_;
     row.incarnation = 7;
     row.sku = "cpu";
+    row.started_for = started_for;
     EXPECT_EQ(fleet().insert_instances(fence_, {&row, 1}), absl::OkStatus());
     return row;
   }
@@ -89,9 +94,7 @@ class UsageContract : public StoreContract {
       has_more = step->has_more;
       sums.predictions += step->predictions;
       sums.ran += step->ran;
-      sums.instances.setup += step->instances.setup;
-      sums.instances.idle += step->instances.idle;
-      sums.instances.active += step->instances.active;
+      sums.instances += step->instances;
     }
     return sums;
   }
@@ -110,6 +113,11 @@ class UsageContract : public StoreContract {
     const auto all = lines(account);
     EXPECT_LE(all.size(), 1U);
     return all.empty() ? UsageLine{} : all.front();
+  }
+  // Until the store's clock is past it: a moment, not a wait for something else.
+  void pass(WallTime at) {
+    while (*maintenance().now() <= at) {
+    }
   }
   static std::chrono::milliseconds between(WallTime from, WallTime to) {
     return std::chrono::floor<std::chrono::milliseconds>(to) -
@@ -173,35 +181,58 @@ TEST_P(UsageContract, TheOwnerOfAPrivateModelPaysForTheWholeLife) {
 }
 
 TEST_P(UsageContract, TheOwnerOfADeploymentPaysWhoeverOwnsTheModel) {
-  const Deployment deployment = make_deployment("prod");
+  Deployment deployment;
+  deployment.owner_id = caller_.id;
+  deployment.name = "prod";
+  deployment.model = public_model_.id;
+  deployment.current.version = public_version_;
+  deployment.current.sku = "cpu";
+  deployment.current.max_instances = 1;
+  deployment.current.created_by = caller_.id;
+  deployment.created_at = deployment.current.created_at = later();
   Target target;
-  target.id = deployment.target;
-  const InstanceRow instance = add_instance(target, version_);
+  target.id = catalog().create_deployment(deployment)->target;
+  const InstanceRow instance = add_instance(target, public_version_);
   change(instance.id, InstanceState::kReady);
-  meter(*stored(instance).ready_at + minutes{10});
+  const WallTime ready = *stored(instance).ready_at;
+  ran(account_.id, instance, public_model_.id, milliseconds{700}, ready + milliseconds{1700});
+  meter(ready + minutes{10});
+  EXPECT_TRUE(lines(kUnbilled).empty());
+  const UsageLine caller = total(account_.id);
+  EXPECT_EQ(caller.amount.total(), 0) << "who runs something there pays nothing more";
+  EXPECT_EQ(caller.predictions, 1);
   UsageGrouping by;
   by.by_deployment = by.by_model = by.by_kind = by.by_hardware = by.by_account = true;
-  const auto all = lines(account_.id, by);
+  const auto all = lines(caller_.id, by);
   ASSERT_EQ(all.size(), 1U);
-  EXPECT_EQ(all[0].account, "acme");
-  EXPECT_EQ(all[0].deployment, "acme/prod");
-  EXPECT_EQ(all[0].model, "acme/hello");
+  EXPECT_EQ(all[0].account, "caller");
+  EXPECT_EQ(all[0].deployment, "caller/prod");
+  EXPECT_EQ(all[0].model, "acme/open");
   EXPECT_EQ(all[0].sku, "cpu");
   EXPECT_EQ(all[0].kind, UsageKind::kDeployment);
-  EXPECT_EQ(all[0].time.idle, minutes{10});
+  EXPECT_EQ(all[0].time.active, milliseconds{700});
+  EXPECT_EQ(all[0].time.idle, minutes{10} - milliseconds{700});
+  EXPECT_EQ(all[0].amount.total(), all[0].time.total().count() * 100);
 }
 
 TEST_P(UsageContract, AnInstanceThatNeverBecameReadyWasInSetupUntilItsEnd) {
   const InstanceRow instance = add_instance(target_, version_);
-  meter(now_ + minutes{2});
+  const WallTime ordered = *maintenance().now();
+  meter(ordered + minutes{2});
+  const UsageLine so_far = total(account_.id);
+  EXPECT_GE(so_far.time.setup, minutes{2});
+  EXPECT_EQ(so_far.time.total(), so_far.time.setup);
+  pass(ordered + milliseconds{3});
   change(instance.id, InstanceState::kFailed);
   const InstanceRow ended = stored(instance);
-  meter(now_ + hours{5});
+  meter(ordered + hours{5});
   const UsageLine paid = total(account_.id);
   EXPECT_EQ(paid.time.idle, milliseconds{0});
   EXPECT_EQ(paid.time.active, milliseconds{0});
-  // The store's clock says when it began, ours made the id.
-  EXPECT_LE(paid.time.setup, between(instance.id.created_at(), ended.state_since) + minutes{1});
+  // What was counted beyond its end is taken back: it lived from shortly before `ordered` on.
+  const milliseconds beyond = between(ended.state_since, ordered + minutes{2});
+  EXPECT_EQ(paid.time.setup, so_far.time.setup - beyond);
+  EXPECT_GE(paid.time.setup, milliseconds{3});
   EXPECT_EQ(paid.amount.total(), paid.time.setup.count() * 100);
 }
 
@@ -246,8 +277,27 @@ TEST_P(UsageContract, WhatIsSealedStaysAsItWasCounted) {
   meter(ready + hours{6});
   const UsageLine after = total(account_.id);
   EXPECT_EQ(after.time.total(), life + hours{1});
-  EXPECT_GE(after.time.active, hours{2});
+  const WallTime sealed_to = floor<minutes>(ready + hours{3});
+  EXPECT_EQ(after.time.active, between(sealed_to, ready + hours{5})) << "idle before";
   EXPECT_EQ(after.ran, hours{5});
+}
+
+TEST_P(UsageContract, WhereSomethingMayStillRunNothingIsSealed) {
+  const InstanceRow instance = add_instance(target_, version_);
+  change(instance.id, InstanceState::kReady);
+  const WallTime ready = *stored(instance).ready_at;
+  NewPrediction p = new_prediction();
+  p.grant = grant();
+  p.grant->instance = instance.id;
+  ASSERT_EQ(create(p).outcome, CreateOutcome::kAssigned);
+  meter(ready + hours{5});
+  ASSERT_EQ(usage().seal_usage(ready + hours{3}), absl::OkStatus());
+  Finish f = finish_of(p.id, 1);
+  f.completed_at = ready + hours{5};
+  f.billed = hours{5};
+  ASSERT_EQ(finish(f), FinishOutcome::kCommitted);
+  meter(ready + hours{6});
+  EXPECT_EQ(total(account_.id).time.active, hours{5});
 }
 
 TEST_P(UsageContract, HoursAddUpToTheirDaysAndMonths) {
@@ -268,13 +318,7 @@ TEST_P(UsageContract, HoursAddUpToTheirDaysAndMonths) {
       if (step == UsageStep::kHour) {
         EXPECT_LE(line.time.total(), hours{1});
       }
-      sum.time.setup += line.time.setup;
-      sum.time.idle += line.time.idle;
-      sum.time.active += line.time.active;
-      sum.amount.setup += line.amount.setup;
-      sum.amount.idle += line.amount.idle;
-      sum.amount.active += line.amount.active;
-      sum.predictions += line.predictions;
+      sum += line;
     }
     EXPECT_EQ(sum.time, all.time);
     EXPECT_EQ(sum.amount, all.amount);
@@ -285,7 +329,98 @@ TEST_P(UsageContract, HoursAddUpToTheirDaysAndMonths) {
   narrow.to = ready + hours{40};
   narrow.grouping.step = UsageStep::kHour;
   narrow.limit = 3;
-  EXPECT_TRUE(absl::IsOutOfRange(usage().list_usage(narrow).status()));
+  EXPECT_EQ(usage().list_usage(narrow)->size(), 3U);
+}
+
+TEST_P(UsageContract, PagesOfAnyGroupsHaveEachLineOnce) {
+  const InstanceRow own = add_instance(target_, version_);
+  const InstanceRow open = add_instance(pool_of(public_version_), public_version_);
+  const WallTime begin = *maintenance().now();
+  for (int i = 0; i < 5; ++i) {
+    ran(caller_.id, open, public_model_.id, minutes{1}, begin + hours{i});
+    ran(account_.id, own, model_.id, minutes{1}, begin + hours{i});
+  }
+  meter(begin + hours{5});
+  UsageGrouping all;
+  all.step = UsageStep::kHour;
+  all.by_account = all.by_hardware = all.by_model = all.by_deployment = all.by_kind = true;
+  UsageGrouping few;
+  few.by_model = few.by_account = true;
+  for (const UsageGrouping& by : {all, few, UsageGrouping{}}) {
+    const std::vector<UsageLine> whole = lines(std::nullopt, by);
+    UsageQuery query;
+    query.from = now_ - hours{24};
+    query.to = now_ + hours{24};
+    query.grouping = by;
+    for (const std::size_t limit : {1, 2, 3, 100}) {
+      query.limit = limit;
+      query.after.reset();
+      std::vector<UsageLine> paged;
+      for (bool has_more = true; has_more;) {
+        const std::vector<UsageLine> page = *usage().list_usage(query);
+        paged.insert(paged.end(), page.begin(), page.end());
+        has_more = page.size() == limit;
+        if (has_more) query.after = page.back();
+      }
+      ASSERT_EQ(paged.size(), whole.size());
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_EQ(paged[i].begin, whole[i].begin);
+        EXPECT_EQ(paged[i].account, whole[i].account);
+        EXPECT_EQ(paged[i].model, whole[i].model);
+        EXPECT_EQ(paged[i].kind, whole[i].kind);
+        EXPECT_EQ(paged[i].time, whole[i].time);
+      }
+    }
+  }
+}
+
+TEST_P(UsageContract, ADeploymentThatWasMadeAgainSharesALineWithTheOneBefore) {
+  for (int i = 0; i < 2; ++i) {
+    const Deployment deployment = make_deployment("prod");
+    Target target;
+    target.id = deployment.target;
+    const InstanceRow instance = add_instance(target, version_);
+    change(instance.id, InstanceState::kReady);
+    meter(*stored(instance).ready_at + minutes{10});
+    pass(*stored(instance).ready_at + milliseconds{3});
+    change(instance.id, InstanceState::kStopped);
+    ASSERT_TRUE(catalog().delete_deployment(deployment.id, std::chrono::seconds{0}).ok());
+  }
+  meter(now_ + minutes{10});
+  UsageGrouping by;
+  by.by_deployment = by.by_model = true;
+  const auto all = lines(account_.id, by);
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].deployment, "acme/prod");
+  EXPECT_EQ(all[0].time, total(account_.id).time);
+  EXPECT_GE(all[0].time.total(), milliseconds{6});
+}
+
+TEST_P(UsageContract, APriceHasARange) {
+  Hardware hardware;
+  hardware.sku = "gold";
+  for (const std::int64_t wrong : {std::int64_t{-1}, kHighestPrice + 1}) {
+    hardware.price_micros_per_second = wrong;
+    EXPECT_TRUE(absl::IsInvalidArgument(catalog().put_hardware(hardware, 1))) << wrong;
+  }
+  EXPECT_TRUE(usage().list_prices("gold")->empty());
+  set_price("gold", kHighestPrice);
+  EXPECT_EQ(usage().list_prices("gold")->at(0).micros_per_second, kHighestPrice);
+}
+
+// Months of the dearest hardware, many times over: the bill is wrong, but metering and reading go
+// on.
+TEST_P(UsageContract, SumsThatNoNumberHoldsAreTheHighest) {
+  set_price("cpu", kHighestPrice);
+  const InstanceRow instance = add_instance(pool_of(public_version_), public_version_);
+  const WallTime now = *maintenance().now();
+  for (int i = 0; i < 3; ++i) {
+    ran(caller_.id, instance, public_model_.id, milliseconds{8'000'000'000}, now - hours{i});
+  }
+  meter(now);
+  const std::int64_t highest = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(total(caller_.id).amount.total(), highest);
+  EXPECT_EQ(usage().get_spend(caller_.id, now)->spent, highest);
 }
 
 TEST_P(UsageContract, ANewPriceCountsFromThenOn) {
@@ -381,6 +516,8 @@ TEST_P(UsageContract, TheLowerSpendLimitCounts) {
   ran(caller_.id, instance, public_model_.id, milliseconds{10'000}, now);  // 1000 micro-units.
   meter(now);
   EXPECT_FALSE(usage().get_spend(caller_.id, now)->is_reached());
+  EXPECT_FALSE(*usage().is_limit_reached(caller_.id, now));
+  EXPECT_FALSE(*usage().is_limit_reached(987'654, now));
   const auto set = [&](LimitSetter setter, std::optional<std::int64_t> micros) {
     EXPECT_EQ(usage().set_spend_limit(caller_.id, setter, micros), absl::OkStatus());
   };
@@ -390,14 +527,20 @@ TEST_P(UsageContract, TheLowerSpendLimitCounts) {
   EXPECT_EQ(spend.spent, 1'000'000);
   EXPECT_EQ(spend.limits.effective(), 1001);
   EXPECT_FALSE(spend.is_reached());
+  EXPECT_FALSE(*usage().is_limit_reached(caller_.id, now));
   set(LimitSetter::kAccount, 1000);
   EXPECT_TRUE(usage().get_spend(caller_.id, now)->is_reached());
+  EXPECT_TRUE(*usage().is_limit_reached(caller_.id, now));
+  EXPECT_FALSE(*usage().is_limit_reached(account_.id, now)) << "another account";
   EXPECT_FALSE(usage().get_spend(caller_.id, month_end(now))->is_reached()) << "a new month";
+  EXPECT_FALSE(*usage().is_limit_reached(caller_.id, month_end(now)));
   EXPECT_FALSE(usage().get_spend(account_.id, now)->is_reached()) << "another account";
   set(LimitSetter::kAccount, std::nullopt);
   spend = *usage().get_spend(caller_.id, now);
   EXPECT_EQ(spend.limits.effective(), 5000);
   EXPECT_FALSE(spend.limits.by_account.has_value());
+  set(LimitSetter::kOperator, std::nullopt);
+  EXPECT_FALSE(*usage().is_limit_reached(caller_.id, now)) << "taken away";
   EXPECT_TRUE(absl::IsNotFound(usage().set_spend_limit(987'654, LimitSetter::kOperator, 1)));
 }
 

@@ -1,229 +1,12 @@
-// Contract of webhooks: what is owed and in which order, what is logged of it, secrets.
+// Contract of the log of webhooks, of sending them again, and of secrets.
 
 #pragma once
 
-#include "common/store/contract/store_contract.h"
+#include "common/store/contract/outbox_contract.h"
 
 namespace mimeo::store {
 
-class WebhooksContract : public StoreContract {
- protected:
-  std::vector<WebhookDelivery> claim(std::chrono::milliseconds lease, ReplicaId sender) {
-    const auto due = outbox().claim_due(100, lease, sender);
-    EXPECT_TRUE(due.ok()) << due.status();
-    return due.value_or(std::vector<WebhookDelivery>{});
-  }
-  std::vector<WebhookDelivery> claim(std::chrono::milliseconds lease) {
-    return claim(lease, sender_);
-  }
-  NewPrediction hooked(std::uint8_t events) {
-    NewPrediction p = new_prediction();
-    p.grant = grant();
-    p.webhook = "https://example.com/?a=b";
-    p.webhook_events = events;
-    create(p);
-    return p;
-  }
-  static WebhookSettlement removal(std::int64_t outbox_id) {
-    WebhookSettlement item;
-    item.outbox_id = outbox_id;
-    return item;
-  }
-  // An attempt on `prediction` that the receiver refused, to be tried again.
-  WebhookSettlement refused(PredictionId prediction, const std::string& id) {
-    WebhookSettlement item;
-    item.delivery.emplace();
-    item.delivery->id = id;
-    item.delivery->account = account_.id;
-    item.delivery->prediction = prediction;
-    item.delivery->event = WebhookEvent::kCompleted;
-    item.delivery->url = "https://example.com/?a=b";
-    item.delivery->state = DeliveryState::kPending;
-    item.delivery->next_at = now_ + std::chrono::seconds{1};
-    item.attempt.at = later();
-    item.attempt.took = std::chrono::milliseconds{17};
-    item.attempt.request_headers = R"({"webhook-id":"x"})";
-    item.attempt.request_body = R"({"input":"secret"})";
-    item.attempt.request_bytes = 4711;
-    item.attempt.response_status = 500;
-    item.attempt.response_headers = R"({"Server":"x"})";
-    item.attempt.response_body = std::string("no\0no \xff", 7);
-    item.attempt.error = "the receiver answered 500";
-    return item;
-  }
-  void settle(const WebhookSettlement& item) {
-    ASSERT_EQ(outbox().settle({&item, 1}), absl::OkStatus());
-  }
-  WebhookHold hold(PredictionId id, ReplicaId sender,
-                   std::chrono::milliseconds lease = std::chrono::minutes{1}) {
-    const auto holds = outbox().hold_predictions({&id, 1}, sender, lease);
-    EXPECT_TRUE(holds.ok()) << holds.status();
-    return holds.ok() && holds->size() == 1 ? holds->at(0) : WebhookHold{};
-  }
-  std::vector<std::string> listed(const WebhookFilter& filter) {
-    const auto page = webhooks().list_webhooks(filter);
-    EXPECT_TRUE(page.ok()) << page.status();
-    std::vector<std::string> ids;
-    for (const LoggedWebhook& one : page.value_or(std::vector<LoggedWebhook>{})) {
-      ids.push_back(one.id);
-    }
-    return ids;
-  }
-  WebhookFilter all(std::size_t limit = 100) const {
-    WebhookFilter filter;
-    filter.account = account_.id;
-    filter.limit = limit;
-    return filter;
-  }
-
-  const ReplicaId sender_ = ids_.next();
-  const ReplicaId other_ = ids_.next();
-};
-
-// --- what is owed ---
-
-TEST_P(WebhooksContract, WebhooksAreOwedForWhatWasAskedFor) {
-  NewPrediction p = new_prediction();
-  p.grant = grant();
-  p.webhook = "https://example.com";
-  p.webhook_events = 1 | 8;
-  create(p);
-  start(p.id, 1);
-  finish(finish_of(p.id, 1));
-  NewPrediction only_completed = p;
-  only_completed.id = ids_.next();
-  only_completed.webhook_events = 8;
-  create(only_completed);
-  start(only_completed.id, 1);
-  const PredictionId without_webhook = create_assigned();
-  finish(finish_of(without_webhook, 1));
-
-  auto due = claim(std::chrono::minutes{1});
-  ASSERT_EQ(due.size(), 1u);
-  EXPECT_EQ(due[0].prediction, p.id);
-  EXPECT_EQ(due[0].event, WebhookEvent::kStart);
-  EXPECT_EQ(due[0].tries, 0u);
-  settle(removal(due[0].id));
-  due = claim(std::chrono::minutes{1});
-  ASSERT_EQ(due.size(), 1u);
-  EXPECT_EQ(due[0].prediction, p.id);
-  EXPECT_EQ(due[0].event, WebhookEvent::kCompleted);
-  EXPECT_TRUE(claim(std::chrono::minutes{1}).empty()) << "claimed by somebody";
-}
-
-TEST_P(WebhooksContract, CancelOwesAWebhookToo) {
-  NewPrediction p = new_prediction();
-  p.webhook = "https://example.com";
-  p.webhook_events = 8;
-  create(p);
-  ASSERT_TRUE(predictions().cancel(p.id, 0, later()).ok());
-  EXPECT_EQ(claim(std::chrono::minutes{1}).size(), 1u);
-}
-
-TEST_P(WebhooksContract, ARetryStartsQuietly) {
-  NewPrediction p = new_prediction();
-  p.grant = grant();
-  p.webhook = "https://example.com";
-  p.webhook_events = 1;
-  create(p);
-  start(p.id, 1);
-  requeue(p.id, 1, 1);
-  assign(assignment(p.id, 1));
-  start(p.id, 2);
-  EXPECT_EQ(claim(std::chrono::minutes{1}).size(), 1u);
-}
-
-TEST_P(WebhooksContract, ADueWebhookNamesItsReceiver) {
-  const NewPrediction p = hooked(8);
-  finish(finish_of(p.id, 1));
-  const auto due = claim(std::chrono::minutes{1});
-  ASSERT_EQ(due.size(), 1u);
-  EXPECT_EQ(due[0].url, "https://example.com/?a=b");
-  EXPECT_EQ(due[0].account, account_.id);
-  EXPECT_EQ(due[0].redelivery_of, "");
-}
-
-TEST_P(WebhooksContract, ADeliveryComesBackUntilItIsSettled) {
-  const NewPrediction p = hooked(8);
-  finish(finish_of(p.id, 1));
-  const auto first = claim(std::chrono::milliseconds{0});
-  ASSERT_EQ(first.size(), 1u);
-  const auto again = claim(std::chrono::minutes{1}, other_);
-  ASSERT_EQ(again.size(), 1u) << "the lease of the first claim was over at once";
-  EXPECT_EQ(again[0].id, first[0].id);
-  EXPECT_EQ(again[0].tries, 1u);
-  WebhookSettlement later_on = removal(first[0].id);
-  later_on.then = WebhookSettlement::Then::kTryAgain;
-  settle(later_on);
-  EXPECT_EQ(claim(std::chrono::minutes{1}).at(0).tries, 2u);
-  later_on.then = WebhookSettlement::Then::kTryAgainFreely;
-  settle(later_on);
-  EXPECT_EQ(claim(std::chrono::minutes{1}).at(0).tries, 2u) << "the one before did not count";
-  later_on.delay = std::chrono::minutes{1};
-  settle(later_on);
-  EXPECT_TRUE(claim(std::chrono::minutes{1}).empty());
-  settle(removal(first[0].id));
-  settle(removal(first[0].id + 1000));
-  later_on.delay = std::chrono::milliseconds{0};
-  settle(later_on);
-  EXPECT_TRUE(claim(std::chrono::minutes{1}).empty());
-}
-
-TEST_P(WebhooksContract, TheEndIsNotHandedOutBeforeTheStartIsSettled) {
-  const NewPrediction p = hooked(1 | 8);
-  start(p.id, 1);
-  finish(finish_of(p.id, 1));
-  const auto first = claim(std::chrono::minutes{1});
-  ASSERT_EQ(first.size(), 1u);
-  EXPECT_EQ(first[0].event, WebhookEvent::kStart);
-  EXPECT_TRUE(claim(std::chrono::minutes{1}, other_).empty());
-  settle(removal(first[0].id));
-  const auto second = claim(std::chrono::minutes{1}, other_);
-  ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0].event, WebhookEvent::kCompleted);
-}
-
-TEST_P(WebhooksContract, TheEndWaitsForWhoeverHoldsThePrediction) {
-  const NewPrediction p = hooked(2 | 8);
-  start(p.id, 1);
-  EXPECT_TRUE(hold(p.id, sender_).is_held);
-  EXPECT_FALSE(hold(p.id, other_).is_held) << "one at a time";
-  EXPECT_TRUE(hold(p.id, sender_).is_held) << "renewed";
-  finish(finish_of(p.id, 1));
-  EXPECT_TRUE(claim(std::chrono::minutes{1}, other_).empty());
-  const auto due = claim(std::chrono::milliseconds{0}, sender_);
-  ASSERT_EQ(due.size(), 1u);
-  settle(removal(due[0].id));
-  EXPECT_TRUE(hold(p.id, other_).is_held) << "gone with the last webhook";
-}
-
-TEST_P(WebhooksContract, AHoldEndsWithItsTimeOrItsSender) {
-  const NewPrediction p = hooked(2 | 8);
-  start(p.id, 1);
-  finish(finish_of(p.id, 1));
-  EXPECT_TRUE(hold(p.id, other_, std::chrono::milliseconds{0}).is_held);
-  EXPECT_EQ(claim(std::chrono::milliseconds{0}).size(), 1u);
-  EXPECT_TRUE(hold(p.id, other_).is_held);
-  EXPECT_TRUE(claim(std::chrono::milliseconds{0}).empty());
-  ASSERT_EQ(outbox().release_holds(other_), absl::OkStatus());
-  EXPECT_EQ(claim(std::chrono::milliseconds{0}).size(), 1u);
-}
-
-TEST_P(WebhooksContract, AHoldSaysWhetherTheStartIsOut) {
-  const NewPrediction p = hooked(1 | 2);
-  WebhookHold at = hold(p.id, sender_);
-  EXPECT_TRUE(at.is_active);
-  EXPECT_FALSE(at.has_started);
-  start(p.id, 1);
-  at = hold(p.id, sender_);
-  EXPECT_TRUE(at.has_started);
-  EXPECT_TRUE(at.owes_start);
-  settle(removal(claim(std::chrono::minutes{1}).at(0).id));
-  EXPECT_FALSE(hold(p.id, sender_).owes_start);
-  finish(finish_of(p.id, 1));
-  EXPECT_FALSE(hold(p.id, sender_).is_active);
-  EXPECT_FALSE(hold(ids_.next(), sender_).is_active) << "never heard of";
-}
+class WebhooksContract : public OutboxContract {};
 
 // --- the log ---
 
@@ -324,9 +107,8 @@ TEST_P(WebhooksContract, WhatIsAskedForAgainIsDueOnceUnderItsOldId) {
 TEST_P(WebhooksContract, WhatIsStillTriedIsOnlyTriedSooner) {
   const NewPrediction p = hooked(8);
   finish(finish_of(p.id, 1));
-  WebhookSettlement put_off = refused(p.id, "msg_1");
-  put_off.outbox_id = claim(std::chrono::minutes{1}).at(0).id;
-  put_off.then = WebhookSettlement::Then::kTryAgain;
+  const WebhookDelivery claimed = claim(std::chrono::minutes{1}).at(0);
+  WebhookSettlement put_off = outcome(claimed, "msg_1", DeliveryState::kPending);
   put_off.delay = std::chrono::minutes{1};
   settle(put_off);
   EXPECT_TRUE(claim(std::chrono::minutes{1}).empty());
@@ -334,6 +116,59 @@ TEST_P(WebhooksContract, WhatIsStillTriedIsOnlyTriedSooner) {
   const auto due = claim(std::chrono::minutes{1});
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due[0].id, put_off.outbox_id);
+}
+
+TEST_P(WebhooksContract, WhatIsOnItsWayIsNotSentTwiceByAskingForItAgain) {
+  const NewPrediction p = hooked(8);
+  finish(finish_of(p.id, 1));
+  settle(outcome(claim(std::chrono::minutes{1}).at(0), "msg_1", DeliveryState::kPending));
+  const auto under_way = claim(std::chrono::minutes{1});
+  ASSERT_EQ(under_way.size(), 1u);
+  ASSERT_TRUE(webhooks().redeliver_webhook("msg_1", account_.id).ok());
+  EXPECT_TRUE(claim(std::chrono::minutes{1}, other_).empty());
+  settle(outcome(under_way[0], "msg_1", DeliveryState::kDelivered));
+  EXPECT_EQ(state_of("msg_1"), DeliveryState::kDelivered);
+  ASSERT_TRUE(webhooks().redeliver_webhook("msg_1", account_.id).ok());
+  const auto again = claim(std::chrono::minutes{1}, other_);
+  ASSERT_EQ(again.size(), 1u);
+  ASSERT_TRUE(webhooks().redeliver_webhook("msg_1", account_.id).ok());
+  EXPECT_TRUE(claim(std::chrono::minutes{1}).empty());
+  settle(outcome(again[0], "msg_1", DeliveryState::kFailed));
+  EXPECT_EQ(state_of("msg_1"), DeliveryState::kFailed) << "what was asked for last counts";
+}
+
+TEST_P(WebhooksContract, WhatTellsOfNoPredictionAnyMoreIsNotSentAgain) {
+  const WallTime old = now_ - std::chrono::hours{24 * 30};
+  NewPrediction p = new_prediction();
+  p.id = Uuid::lowest_at(old);
+  p.created_at = old;
+  p.webhook = "https://example.com/?a=b";
+  p.webhook_events = 8;
+  ASSERT_TRUE(maintenance().make_partitions(old, std::chrono::hours{24}).ok());
+  create(p);
+  finish(finish_of(p.id, std::nullopt));
+  settle(outcome(claim(std::chrono::minutes{1}).at(0), "msg_1", DeliveryState::kPending));
+  Retention keep;
+  keep.content = keep.records = std::chrono::hours{48};
+  ASSERT_TRUE(maintenance().drop_expired(now_, keep).ok());
+  const Status refused = webhooks().redeliver_webhook("msg_1", account_.id).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  const auto due = claim(std::chrono::minutes{1});
+  ASSERT_EQ(due.size(), 1u) << "what was owed before";
+  EXPECT_EQ(due[0].account, 0);
+  WebhookSettlement gone = outcome(due[0], "msg_1", DeliveryState::kFailed);
+  gone.delivery->account = 0;
+  gone.attempt.error = "the prediction is gone";
+  settle(gone);
+  const auto found = webhooks().get_webhook("msg_1", account_.id);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->state, DeliveryState::kFailed);
+  EXPECT_EQ(found->error, "the prediction is gone");
+  EXPECT_EQ(found->next_at, std::nullopt);
+  EXPECT_EQ(found->attempts, 1u) << "nothing was sent";
+  gone.delivery->id = "msg_2";
+  settle(gone);
+  EXPECT_TRUE(absl::IsNotFound(webhooks().get_webhook("msg_2", 0).status()));
 }
 
 TEST_P(WebhooksContract, WhatWasSentGoesWithThePredictionsContent) {
@@ -381,6 +216,22 @@ TEST_P(WebhooksContract, OldAndSurplusDeliveriesAreSwept) {
   EXPECT_EQ(listed(all()), (std::vector<std::string>{"msg_4", "msg_3"}));
   EXPECT_TRUE(webhooks().list_webhook_attempts("msg_1")->empty());
   EXPECT_EQ(webhooks().list_webhook_attempts("msg_4")->size(), 1u);
+}
+
+TEST_P(WebhooksContract, EachAccountKeepsItsNewest) {
+  const NewPrediction p = hooked(8);
+  const std::vector<Account> others = {make_account("b"), make_account("c"), make_account("d")};
+  for (int i = 0; i < 3; ++i) {
+    for (const Account& other : {others[0], account_, others[2]}) {
+      WebhookSettlement item = refused(p.id, other.username + std::to_string(i));
+      item.delivery->account = other.id;
+      settle(item);
+    }
+  }
+  const WallTime before = now_ - std::chrono::hours{1};
+  EXPECT_EQ(*webhooks().sweep_webhooks(before, 2), 3);
+  EXPECT_EQ(*webhooks().sweep_webhooks(before, 2), 0);
+  EXPECT_EQ(listed(all()), (std::vector<std::string>{"acme2", "acme1"}));
 }
 
 // --- secrets ---

@@ -40,9 +40,17 @@ Result<Account> MemoryStore::insert_account(const Account& account) {
   }
   Account stored = account;
   stored.id = ++last_id_;
+  stored.file_secret = next_file_secret();
   if (stored.name.empty()) stored.name = stored.username;
   accounts_.emplace(stored.id, stored);
   return stored;
+}
+
+// Of the right form, and never the same twice.
+std::string MemoryStore::next_file_secret() {
+  constexpr std::size_t kLength = 43;
+  const std::string number = std::to_string(++last_file_secret_);
+  return absl::StrCat("fsec_", std::string(kLength - number.size(), 'x'), number);
 }
 
 Result<Token> MemoryStore::insert_token(const Token& token) {
@@ -70,11 +78,24 @@ Token MemoryStore::shown(const Token& token) const {
   return copy;
 }
 
-std::size_t MemoryStore::owners_of(AccountId organization) const {
-  return static_cast<std::size_t>(
-      std::count_if(members_.begin(), members_.end(), [&](const auto& item) {
-        return item.first.first == organization && item.second.role == Role::kOwner;
-      }));
+bool MemoryStore::has_owner_besides(AccountId organization, AccountId user) const {
+  return std::any_of(members_.begin(), members_.end(), [&](const auto& item) {
+    const auto& [key, member] = item;
+    return key.first == organization && key.second != user && member.role == Role::kOwner &&
+           !accounts_.at(key.second).disabled_at;
+  });
+}
+
+Status MemoryStore::check_expected(AccountId organization, AccountId user,
+                                   const std::optional<MemberExpectation>& expected) const {
+  if (!expected) return absl::OkStatus();
+  const auto role_of = [&](AccountId member) {
+    const auto found = members_.find({organization, member});
+    return found == members_.end() ? std::nullopt : std::optional<Role>(found->second.role);
+  };
+  const bool is_same_caller = expected->by == 0 || role_of(expected->by) == expected->by_role;
+  if (is_same_caller && role_of(user) == expected->before) return absl::OkStatus();
+  return absl::AbortedError("the members were changed meanwhile: try again");
 }
 
 Status MemoryStore::may_join(const Membership& member, const AccountBounds& limits) const {
@@ -105,8 +126,17 @@ Result<Account> MemoryStore::add_account(const Account& account, AccountId owner
   member.user = owner;
   member.role = Role::kOwner;
   member.created_at = account.created_at;
-  if (owner != 0) MIMEO_RETURN_IF_ERROR(may_join(member, limits));
   MIMEO_ASSIGN_OR_RETURN(const Account stored, insert_account(account));
+  const auto user = accounts_.find(owner);
+  Status joined;
+  if (owner != 0) {
+    const bool is_user = user != accounts_.end() && user->second.type == AccountType::kUser;
+    joined = is_user ? may_join(member, limits) : no_such("user");
+  }
+  if (!joined.ok()) {
+    accounts_.erase(stored.id);  // As if it had not been made.
+    return joined;
+  }
   member.organization = stored.id;
   if (owner != 0) members_[{stored.id, owner}] = member;
   AuditEntry told = entry;
@@ -166,8 +196,9 @@ Result<std::optional<Role>> MemoryStore::find_role(AccountId organization, Accou
   return std::optional<Role>(found->second.role);
 }
 
-Status MemoryStore::put_member(const Membership& member, const AccountBounds& limits,
-                               const AuditEntry& entry) {
+Status MemoryStore::put_member(const Membership& member,
+                               const std::optional<MemberExpectation>& expected,
+                               const AccountBounds& limits, const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
   const auto organization = accounts_.find(member.organization);
   const auto user = accounts_.find(member.user);
@@ -175,13 +206,15 @@ Status MemoryStore::put_member(const Membership& member, const AccountBounds& li
     return no_such("organization");
   }
   if (user == accounts_.end() || user->second.type != AccountType::kUser) return no_such("user");
+  MIMEO_RETURN_IF_ERROR(check_expected(member.organization, member.user, expected));
   const auto before = members_.find({member.organization, member.user});
   if (before == members_.end()) {
     MIMEO_RETURN_IF_ERROR(may_join(member, limits));
     members_[{member.organization, member.user}] = member;
   } else {
     const bool was_owner = before->second.role == Role::kOwner;
-    if (was_owner && member.role != Role::kOwner && owners_of(member.organization) == 1) {
+    if (was_owner && member.role != Role::kOwner &&
+        !has_owner_besides(member.organization, member.user)) {
       return absl::FailedPreconditionError("an organization needs an owner");
     }
     before->second.role = member.role;
@@ -190,14 +223,21 @@ Status MemoryStore::put_member(const Membership& member, const AccountBounds& li
   return absl::OkStatus();
 }
 
-Status MemoryStore::remove_member(AccountId organization, AccountId user, const AuditEntry& entry) {
+Status MemoryStore::remove_member(AccountId organization, AccountId user,
+                                  const std::optional<MemberExpectation>& expected,
+                                  const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
   const auto found = members_.find({organization, user});
   if (found == members_.end()) return no_such("member");
-  if (found->second.role == Role::kOwner && owners_of(organization) == 1) {
+  MIMEO_RETURN_IF_ERROR(check_expected(organization, user, expected));
+  if (found->second.role == Role::kOwner && !has_owner_besides(organization, user)) {
     return absl::FailedPreconditionError("an organization needs an owner");
   }
   members_.erase(found);
+  for (auto& [id, token] : tokens_) {
+    const bool is_theirs = token.account == organization && token.created_by == user;
+    if (is_theirs && !token.disabled_at) token.disabled_at = entry.at;
+  }
   log_change(entry);
   return absl::OkStatus();
 }

@@ -1,8 +1,6 @@
 // The part of MemoryStore for accounts, tokens, hardware, models and versions.
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 
 #include <algorithm>
 
@@ -23,15 +21,6 @@ ModelKey key_of(const Model& model, ModelSort sort) {
     return {*model.latest_version_at, model.id};
   }
   return {model.created_at, model.id};
-}
-
-bool has_all_words(const Model& model, const std::string& words) {
-  const std::string text = absl::AsciiStrToLower(
-      absl::StrCat(model.owner, "/", model.name, " ", model.description, " ", model.readme));
-  for (const absl::string_view word : absl::StrSplit(words, ' ', absl::SkipWhitespace())) {
-    if (text.find(absl::AsciiStrToLower(word)) == std::string::npos) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -95,14 +84,6 @@ Result<std::vector<Token>> MemoryStore::list_tokens(AccountId account) {
   return tokens;
 }
 
-Status MemoryStore::disable_token(std::int64_t token_id, WallTime now) {
-  const std::scoped_lock lock(mutex_);
-  const auto found = tokens_.find(token_id);
-  if (found == tokens_.end()) return no_such("token");
-  if (!found->second.disabled_at.has_value()) found->second.disabled_at = now;
-  return absl::OkStatus();
-}
-
 Status MemoryStore::touch_token(std::int64_t token_id, WallTime now) {
   const std::scoped_lock lock(mutex_);
   const auto found = tokens_.find(token_id);
@@ -120,6 +101,8 @@ Result<std::vector<Hardware>> MemoryStore::list_hardware() {
 }
 
 Status MemoryStore::put_hardware(const Hardware& hardware, std::int32_t position) {
+  const std::int64_t price = hardware.price_micros_per_second;
+  if (price < 0 || price > kHighestPrice) return absl::InvalidArgumentError("no price");
   const std::scoped_lock lock(mutex_);
   std::erase_if(hardware_, [&](const auto& entry) { return entry.second.sku == hardware.sku; });
   hardware_.emplace_back(position, hardware);
@@ -142,6 +125,12 @@ Model MemoryStore::shown(const ModelRecord& record) const {
   Model model = record.model;
   const auto count = run_counts_.find(model.id);
   model.run_count = count == run_counts_.end() ? 0 : count->second;
+  return model;
+}
+
+Model MemoryStore::listed(const ModelRecord& record) const {
+  Model model = shown(record);
+  model.readme.clear();
   return model;
 }
 
@@ -191,11 +180,8 @@ Result<Model> MemoryStore::get_model_by_id(ModelId id) {
 }
 
 bool MemoryStore::is_visible(const Model& model, const ModelFilter& filter) const {
-  if (filter.owner.has_value() && model.owner_id != *filter.owner) return false;
   if (model.visibility == Visibility::kPublic) return true;
-  if (filter.viewer == 0) return filter.include_private;
-  return model.owner_id == filter.viewer &&
-         (filter.include_private || filter.owner == filter.viewer);
+  return filter.include_private && (filter.viewer == 0 || model.owner_id == filter.viewer);
 }
 
 Result<std::vector<Model>> MemoryStore::list_models(const ModelFilter& filter) {
@@ -207,11 +193,9 @@ Result<std::vector<Model>> MemoryStore::list_models(const ModelFilter& filter) {
   std::vector<Model> page;
   for (const auto& [id, record] : models_) {
     const Model& model = record.model;
-    if (record.is_deleted || !is_visible(model, filter) || !has_all_words(model, filter.text)) {
-      continue;
-    }
+    if (record.is_deleted || !is_visible(model, filter)) continue;
     if (filter.after.has_value() && !is_before(*filter.after, key_of(model, filter.sort))) continue;
-    page.push_back(shown(record));
+    page.push_back(listed(record));
   }
   std::sort(page.begin(), page.end(), [&](const Model& a, const Model& b) {
     return is_before(key_of(a, filter.sort), key_of(b, filter.sort));

@@ -47,10 +47,13 @@ Result<Target> MemoryStore::ensure_pool(TargetKind kind, VersionId version, std:
                                         std::int32_t max_instances) {
   const std::scoped_lock lock(mutex_);
   if (!versions_.contains(version)) return absl::NotFoundError("no such version");
-  for (const auto& [id, target] : targets_) {
-    if (target.kind == kind && target.version == version && target.sku == sku) {
-      return target;
+  for (auto& [id, target] : targets_) {
+    if (target.kind != kind || target.version != version || target.sku != sku) continue;
+    if (kind == TargetKind::kTraining && target.max_instances != max_instances) {
+      target.max_instances = max_instances;
+      touch_target(id);
     }
+    return target;
   }
   Target target;
   target.kind = kind;

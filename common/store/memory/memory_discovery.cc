@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/store/facts_budget.h"
 #include "common/store/search_words.h"
 #include "common/store/text.h"
 
@@ -37,6 +38,16 @@ std::vector<Row> page_of(std::vector<Row> rows, const std::optional<PageStart<Ke
   return rows;
 }
 
+std::size_t size_of(const std::optional<Version>& version) {
+  return version ? 1 + version->openapi_schema.size() + version->config.size() : 0;
+}
+
+std::size_t size_of(const std::optional<Example>& example) {
+  if (!example) return 0;
+  const PredictionView& view = example->prediction;
+  return 1 + view.input.size() + view.output.size() + view.logs.size() + view.metrics.size();
+}
+
 }  // namespace
 
 const Model* MemoryDiscovery::find(ModelId id) const {
@@ -63,7 +74,7 @@ Result<std::vector<SearchHit>> MemoryDiscovery::search_models(const ModelSearch&
       const auto here = std::pair(*score, id);
       if (is_backward ? here <= from : here >= from) continue;
     }
-    hits.push_back({store_.shown(record), *score});
+    hits.push_back({store_.listed(record), *score});
   }
   std::sort(hits.begin(), hits.end(), [](const SearchHit& a, const SearchHit& b) {
     return std::pair(a.score, a.model.id) > std::pair(b.score, b.model.id);
@@ -95,19 +106,27 @@ std::vector<std::string> MemoryDiscovery::tags_of(ModelId id) const {
   return tags;
 }
 
-Result<std::vector<ModelFacts>> MemoryDiscovery::describe_models(std::span<const ModelId> ids) {
+Result<std::vector<ModelFacts>> MemoryDiscovery::describe_models(std::span<const ModelId> ids,
+                                                                 const FactsBounds& bounds) {
   const std::scoped_lock lock(store_.mutex_);
+  FactsBudget budget(bounds);
   std::vector<ModelFacts> all;
   for (const ModelId id : ids) {
     ModelFacts& facts = all.emplace_back();
     const Model* model = find(id);
     if (model == nullptr) continue;
     facts.is_official = store_.official_models_.contains(id);
-    facts.latest = latest_of(*model);
     facts.tags = tags_of(id);
-    if (!model->default_example) continue;
-    const auto example = examples_.find({id, *model->default_example});
-    if (example != examples_.end()) facts.default_example = shown(example->second);
+    facts.latest = latest_of(*model);
+    if (model->default_example) {
+      const auto example = examples_.find({id, *model->default_example});
+      if (example != examples_.end()) facts.default_example = shown(example->second);
+    }
+    const FactsBudget::Share share =
+        budget.next(size_of(facts.latest), size_of(facts.default_example));
+    facts.is_cut = share.is_cut;
+    if (!share.has_version) facts.latest.reset();
+    if (!share.has_example) facts.default_example.reset();
   }
   return all;
 }
@@ -253,7 +272,7 @@ Result<std::vector<Model>> MemoryDiscovery::list_collection_models(std::int64_t 
     for (const ModelId id : record.models) {
       const Model* model = find(id);
       if (model == nullptr || !is_visible(*model, viewer)) continue;
-      models.push_back(store_.shown(store_.models_.at(id)));
+      models.push_back(store_.listed(store_.models_.at(id)));
     }
   }
   return models;
@@ -318,14 +337,21 @@ Status MemoryDiscovery::add_example(const Example& example) {
   if (static_cast<std::size_t>(count) >= kMaxExamplesPerModel) {
     return absl::ResourceExhaustedError("the model has as many examples as it can have");
   }
+  const PredictionId id = example.prediction.id;
+  if (!store_.predictions_.contains(id)) return no_such("prediction");
+  if (store_.without_content_.contains(id)) {
+    return absl::FailedPreconditionError("the prediction's data was removed");
+  }
   Example stored = example;
-  const auto result = store_.results_.find(example.prediction.id);
+  const auto result = store_.results_.find(id);
   if (stored.prediction.version.is_nil() && result != store_.results_.end()) {
     stored.prediction.version = result->second.version;
   }
-  if (!examples_.emplace(ExampleKey{example.model, example.prediction.id}, stored).second) {
+  if (!examples_.emplace(std::pair(example.model, id), stored).second) {
     return absl::AlreadyExistsError("it is an example already");
   }
+  store_.kept_.insert(id);
+  store_.examples_.insert(id);
   refresh_default_example(example.model);
   return absl::OkStatus();
 }
@@ -359,21 +385,23 @@ Result<std::vector<Example>> MemoryDiscovery::list_examples(
                  [](const Example& e) { return std::pair(e.added_at, e.prediction.id); });
 }
 
-Result<std::vector<Example>> MemoryDiscovery::list_examples_of_version(VersionId version,
-                                                                       std::size_t limit) {
+Result<std::vector<ExampleKey>> MemoryDiscovery::list_examples_of_version(VersionId version,
+                                                                          std::size_t limit) {
   const std::scoped_lock lock(store_.mutex_);
-  std::vector<Example> examples;
+  std::vector<ExampleKey> keys;
   for (const auto& [key, example] : examples_) {
-    if (examples.size() < limit && example.prediction.version == version) {
-      examples.push_back(shown(example));
+    if (keys.size() < limit && example.prediction.version == version) {
+      keys.push_back({key.first, key.second});
     }
   }
-  return examples;
+  return keys;
 }
 
 Status MemoryDiscovery::remove_example(ModelId model, PredictionId prediction) {
   const std::scoped_lock lock(store_.mutex_);
   if (examples_.erase({model, prediction}) == 0) return no_such("example");
+  store_.examples_.erase(prediction);
+  store_.kept_.erase(prediction);
   refresh_default_example(model);
   return absl::OkStatus();
 }

@@ -29,7 +29,8 @@ class MemoryDiscovery final : public DiscoveryStore,
 
   // DiscoveryStore
   Result<std::vector<SearchHit>> search_models(const ModelSearch& search) override;
-  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids) override;
+  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids,
+                                                  const FactsBounds& bounds) override;
   Result<bool> is_official(ModelId id) override;
   Status set_official(ModelId id, bool is_official) override;
   Result<std::int64_t> count_models(AccountId owner) override;
@@ -58,8 +59,8 @@ class MemoryDiscovery final : public DiscoveryStore,
   Result<std::vector<Example>> list_examples(ModelId model,
                                              const std::optional<PageStart<PredictionId>>& start,
                                              std::size_t limit) override;
-  Result<std::vector<Example>> list_examples_of_version(VersionId version,
-                                                        std::size_t limit) override;
+  Result<std::vector<ExampleKey>> list_examples_of_version(VersionId version,
+                                                           std::size_t limit) override;
   Status remove_example(ModelId model, PredictionId prediction) override;
   Status set_default_example(ModelId model, PredictionId prediction) override;
 
@@ -90,7 +91,6 @@ class MemoryDiscovery final : public DiscoveryStore,
     WallTime requested_at;
     WallTime claimed_until;
   };
-  using ExampleKey = std::pair<ModelId, PredictionId>;
 
   // All of these with the store's mutex held.
   [[nodiscard]] const Model* find(ModelId id) const;
@@ -103,7 +103,7 @@ class MemoryDiscovery final : public DiscoveryStore,
 
   MemoryStore& store_;
   std::map<std::string, CollectionRecord, std::less<>> collections_;  // By slug.
-  std::map<ExampleKey, Example> examples_;
+  std::map<std::pair<ModelId, PredictionId>, Example> examples_;
   std::set<std::pair<VersionId, AccountId>> version_users_;
   std::map<VersionId, Deletion> deletions_;
   std::map<AccountId, AccountLimits> limits_;

@@ -1,6 +1,9 @@
 #include "common/store/memory/memory_discovery.h"
 
 #include "common/store/contract/discovery_contract.h"
+#include "common/store/contract/examples_contract.h"
+#include "common/store/memory/memory_files.h"
+#include "common/store/memory/memory_retention.h"
 
 namespace mimeo::store {
 namespace {
@@ -13,6 +16,7 @@ class MemoryDiscoveryUnderTest final : public DiscoveryUnderTest {
   OutboxStore& outbox() override { return store_; }
   WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
+  RetentionStore& retention() override { return retention_; }
   DiscoveryStore& discovery() override { return discovery_; }
   VersionDeletionStore& deletions() override { return discovery_; }
   AccountLimitsStore& limits() override { return discovery_; }
@@ -20,6 +24,8 @@ class MemoryDiscoveryUnderTest final : public DiscoveryUnderTest {
  private:
   SystemClock clock_;
   MemoryStore store_{clock_};
+  MemoryFiles files_;
+  MemoryRetention retention_{store_, files_};
   MemoryDiscovery discovery_{store_};
 };
 
@@ -30,5 +36,6 @@ StoreKind memory() {
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(Memory, DiscoveryContract, testing::Values(memory()));
+INSTANTIATE_TEST_SUITE_P(Memory, ExamplesContract, testing::Values(memory()));
 
 }  // namespace mimeo::store

@@ -55,16 +55,20 @@ Result<File> MemoryFiles::get_file(FileId id, AccountId account, WallTime now) {
   return shown(found->second);
 }
 
-Result<std::vector<File>> MemoryFiles::list_files(AccountId account, FileId before, WallTime now,
-                                                  std::size_t limit) {
+Result<std::vector<File>> MemoryFiles::list_files(AccountId account, const FilesStart& start,
+                                                  WallTime now, std::size_t limit) {
   const std::scoped_lock lock(mutex_);
-  std::vector<File> page;
-  for (auto it = files_.rbegin(); it != files_.rend() && page.size() < limit; ++it) {
+  std::vector<File> found;  // Newest first.
+  for (auto it = files_.rbegin(); it != files_.rend(); ++it) {
     const File& file = it->second;
-    if (!before.is_nil() && file.id >= before) continue;
-    if (file.account == account && !has_expired(file, now)) page.push_back(shown(file));
+    if (file.account != account || has_expired(file, now)) continue;
+    const bool is_behind = start.id.is_nil() || file.id < start.id;
+    if (start.is_backward ? file.id > start.id : is_behind) found.push_back(shown(file));
   }
-  return page;
+  if (found.size() <= limit) return found;
+  if (start.is_backward) return std::vector<File>(found.end() - limit, found.end());
+  found.resize(limit);
+  return found;
 }
 
 Status MemoryFiles::delete_file(FileId id, AccountId account) {
@@ -99,6 +103,29 @@ Status MemoryFiles::create_output(const OutputFile& file) {
   return absl::OkStatus();
 }
 
+Status MemoryFiles::share_upload(FileId source, AccountId account, const OutputFile& file) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = files_.find(source);
+  if (found == files_.end() || found->second.account != account ||
+      has_expired(found->second, file.created_at)) {
+    return no_such_file();
+  }
+  if (has_data_ && !has_data_(file.prediction)) {
+    return absl::NotFoundError("no such prediction, or its data was removed");
+  }
+  const File& upload = found->second;
+  OutputFile shared = file;
+  shared.size_bytes = upload.size_bytes;
+  shared.sha256_hex = upload.sha256_hex;
+  shared.md5_hex = upload.md5_hex;
+  shared.content_type = upload.content_type;
+  shared.blob_key = contents_.at(upload.sha256_hex).blob_key;
+  if (outputs_.emplace(OutputKey(file.prediction, file.secret), shared).second) {
+    refer(shared.sha256_hex, shared.blob_key);
+  }
+  return absl::OkStatus();
+}
+
 Result<OutputFile> MemoryFiles::get_output(PredictionId prediction, std::string_view secret,
                                            std::string_view filename) {
   const std::scoped_lock lock(mutex_);
@@ -125,10 +152,14 @@ Status MemoryFiles::delete_outputs(std::span<const PredictionId> predictions) {
   return absl::OkStatus();
 }
 
-Result<std::vector<std::string>> MemoryFiles::list_dead_blobs(std::size_t limit) {
+Result<std::vector<std::string>> MemoryFiles::list_dead_blobs(std::string_view after,
+                                                              std::size_t limit) {
   const std::scoped_lock lock(mutex_);
-  std::vector<std::string> keys(dead_.begin(), dead_.end());
-  if (keys.size() > limit) keys.resize(limit);
+  std::vector<std::string> keys;
+  for (auto it = dead_.upper_bound(std::string(after)); it != dead_.end() && keys.size() < limit;
+       ++it) {
+    keys.push_back(*it);
+  }
   return keys;
 }
 

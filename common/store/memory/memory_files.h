@@ -23,15 +23,17 @@ class MemoryFiles final : public FilesStore {
 
   Status create_file(const File& file) override;
   Result<File> get_file(FileId id, AccountId account, WallTime now) override;
-  Result<std::vector<File>> list_files(AccountId account, FileId before, WallTime now,
+  Result<std::vector<File>> list_files(AccountId account, const FilesStart& start, WallTime now,
                                        std::size_t limit) override;
   Status delete_file(FileId id, AccountId account) override;
   Result<std::vector<File>> list_expired_files(WallTime now, std::size_t limit) override;
   Status create_output(const OutputFile& file) override;
+  Status share_upload(FileId source, AccountId account, const OutputFile& file) override;
   Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
                                 std::string_view filename) override;
   Status delete_outputs(std::span<const PredictionId> predictions) override;
-  Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) override;
+  Result<std::vector<std::string>> list_dead_blobs(std::string_view after,
+                                                   std::size_t limit) override;
   Status forget_dead_blobs(std::span<const std::string> keys) override;
   Result<std::vector<std::string>> find_unknown_blobs(std::span<const std::string> keys) override;
 

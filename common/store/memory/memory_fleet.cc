@@ -135,13 +135,48 @@ Result<std::vector<WorkerRow>> MemoryStore::list_workers(CellId cell) {
   return rows;
 }
 
+// What runs on the target with this model, as things are now.
+UsageKind MemoryStore::usage_kind(TargetId target, ModelId model) const {
+  const auto found = targets_.find(target);
+  if (found == targets_.end()) return UsageKind::kPublicModel;
+  if (found->second.kind == TargetKind::kTraining) return UsageKind::kTraining;
+  if (found->second.kind == TargetKind::kDeployment) return UsageKind::kDeployment;
+  const auto record = models_.find(model);
+  const bool is_private =
+      record != models_.end() && record->second.model.visibility == Visibility::kPrivate;
+  return is_private ? UsageKind::kPrivateModel : UsageKind::kPublicModel;
+}
+
+MemoryStore::InstanceTerms MemoryStore::terms_of(const InstanceRow& instance) const {
+  const auto version = versions_.find(instance.version);
+  const ModelId model = version == versions_.end() ? 0 : version->second.model;
+  InstanceTerms terms{usage_kind(instance.target, model), kUnbilled};
+  if (terms.kind == UsageKind::kDeployment) {
+    const auto owner = deployments_.find(targets_.at(instance.target).deployment.value_or(0));
+    if (owner != deployments_.end()) terms.payer = owner->second.deployment.owner_id;
+  } else if (terms.kind == UsageKind::kPrivateModel) {
+    terms.payer = models_.at(model).model.owner_id;
+  } else if (terms.kind == UsageKind::kTraining) {
+    terms.payer = instance.started_for;
+    for (auto it = active_.begin(); it != active_.end() && terms.payer == kUnbilled; ++it) {
+      const ActiveRow& row = it->second.row;
+      const bool waits = row.target == instance.target && row.state == ActiveState::kQueued;
+      if (waits) terms.payer = row.account;
+    }
+  }
+  return terms;
+}
+
 Status MemoryStore::insert_instances(const Fence& fence, std::span<const InstanceRow> rows) {
   const std::scoped_lock lock(mutex_);
   if (!fence_holds(fence)) return absl::AbortedError("another scheduler owns the cell");
   for (const InstanceRow& row : rows) {
     InstanceRow stored = row;
     stored.state_since = clock_.now();
-    instances_.emplace(row.id, stored);  // A repeated one stays as it is.
+    stored.started_for = 0;
+    // A repeated one stays as it is.
+    if (!instances_.emplace(row.id, stored).second) continue;
+    instance_terms_.emplace(row.id, terms_of(row));
   }
   return absl::OkStatus();
 }

@@ -181,6 +181,21 @@ std::chrono::milliseconds MemoryStore::ran(const ActiveRow& row, const Finish& i
                   floor<std::chrono::milliseconds>(item.completed_at - begin));
 }
 
+// What is owed because it ended with `item`.
+void MemoryStore::add_deliveries(const Active& active, const Finish& item) {
+  const std::uint8_t events = wanted_events(predictions_.at(item.id));
+  const auto wants = [events](WebhookEvent event) { return (events & bit(event)) != 0; };
+  const bool starts_here = !active.row.started_at && item.started_at;
+  if (starts_here && wants(WebhookEvent::kStart)) add_delivery(item.id, WebhookEvent::kStart);
+  if (wants(WebhookEvent::kCompleted)) {
+    add_delivery(item.id, WebhookEvent::kCompleted);
+  } else if (wants(WebhookEvent::kOutput) && !item.output.empty() && item.output != "null") {
+    add_delivery(item.id, WebhookEvent::kOutput);
+  } else if (wants(WebhookEvent::kLogs) && !item.logs.empty()) {
+    add_delivery(item.id, WebhookEvent::kLogs);
+  }
+}
+
 FinishOutcome MemoryStore::finish_one(const Finish& item) {
   const auto found = active_.find(item.id);
   if (found == active_.end()) return why_not_finished(item);
@@ -199,9 +214,7 @@ FinishOutcome MemoryStore::finish_one(const Finish& item) {
   outcome.finish.started_at =
       first_start(active.row.started_at, item.started_at, item.completed_at);
   results_.emplace(item.id, std::move(outcome));
-  if ((wanted_events(predictions_.at(item.id)) & bit(WebhookEvent::kCompleted)) != 0) {
-    add_delivery(item.id, WebhookEvent::kCompleted);
-  }
+  add_deliveries(active, item);
   active_.erase(found);
   return FinishOutcome::kCommitted;
 }
@@ -406,9 +419,10 @@ Status MemoryStore::ping() { return absl::OkStatus(); }
 
 Result<WallTime> MemoryStore::now() { return clock_.now(); }
 
-Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& keep) {
+// One "partition" per prediction.
+std::int32_t MemoryStore::drop_old(WallTime now, const Retention& keep,
+                                   std::vector<PredictionId>& without_content) {
   const std::scoped_lock lock(mutex_);
-  // One "partition" per prediction.
   std::int32_t dropped = 0;
   for (auto it = predictions_.begin(); it != predictions_.end();) {
     const auto [id, created] = std::pair(it->first, it->first.created_at());
@@ -420,6 +434,7 @@ Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& ke
       for (auto& [name, webhook] : webhooks_) {
         if (webhook.delivery.prediction == id) webhook.attempts.clear();
       }
+      without_content.push_back(id);
       ++dropped;
     }
     if (created < now - keep.records) {
@@ -431,6 +446,14 @@ Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& ke
       ++it;
     }
   }
+  return dropped;
+}
+
+Result<std::int32_t> MemoryStore::drop_expired(WallTime now, const Retention& keep) {
+  std::vector<PredictionId> without_content;
+  const std::int32_t dropped = drop_old(now, keep, without_content);
+  // Without the lock: it looks into other stores, which look into this one.
+  for (const PredictionId id : without_content) on_dropped_(id);
   return dropped;
 }
 
@@ -455,9 +478,23 @@ void MemoryStore::remove_content(PredictionId id) {
   without_content_.insert(id);
 }
 
-void MemoryStore::set_kept(std::set<PredictionId> ids) {
+void MemoryStore::set_on_dropped(std::function<void(PredictionId)> on_dropped) {
+  on_dropped_ = std::move(on_dropped);
+}
+
+void MemoryStore::keep(PredictionId id) {
   const std::scoped_lock lock(mutex_);
-  kept_ = std::move(ids);
+  kept_.insert(id);
+}
+
+void MemoryStore::release(PredictionId id) {
+  const std::scoped_lock lock(mutex_);
+  if (!examples_.contains(id)) kept_.erase(id);
+}
+
+bool MemoryStore::is_kept(PredictionId id) {
+  const std::scoped_lock lock(mutex_);
+  return kept_.contains(id);
 }
 
 }  // namespace mimeo::store

@@ -9,6 +9,7 @@ MemoryRetention::MemoryRetention(MemoryStore& predictions, MemoryFiles& files)
   rules_[{0, PredictionSource::kApi}] = std::chrono::hours(1);
   rules_[{0, PredictionSource::kWeb}] = std::chrono::hours(24 * 90);
   files_.set_has_data([this](PredictionId id) { return predictions_.has_data(id); });
+  predictions_.set_on_dropped([this](PredictionId id) { files_.remove_outputs(id); });
 }
 
 Result<KeepRules> MemoryRetention::get_keep_rules(AccountId account) {
@@ -40,27 +41,25 @@ Status MemoryRetention::reset_keep_rule(AccountId account, PredictionSource sour
 }
 
 Status MemoryRetention::keep_prediction(PredictionId id) {
+  const std::scoped_lock lock(mutex_);  // First: nothing is removed from here on.
   MIMEO_RETURN_IF_ERROR(predictions_.get(id, 0).status());
   if (!predictions_.has_data(id)) {
     return absl::FailedPreconditionError("the prediction's data was removed");
   }
-  const std::scoped_lock lock(mutex_);
-  kept_.insert(id);
-  predictions_.set_kept(kept_);
+  predictions_.keep(id);
   return absl::OkStatus();
 }
 
 Status MemoryRetention::release_prediction(PredictionId id) {
   const std::scoped_lock lock(mutex_);
-  kept_.erase(id);
-  predictions_.set_kept(kept_);
+  predictions_.release(id);
   return absl::OkStatus();
 }
 
 std::vector<DueRemoval> MemoryRetention::queue() {
   std::vector<DueRemoval> due;
   for (const PredictionView& view : predictions_.ended_with_data()) {
-    if (view.is_training || kept_.contains(view.id)) continue;
+    if (view.is_training || predictions_.is_kept(view.id)) continue;
     const auto own = rules_.find({view.account, view.source});
     const KeepFor keep = own != rules_.end() ? own->second : rules_.at({0, view.source});
     if (keep) due.push_back({view.id, *view.completed_at + *keep});
@@ -89,6 +88,7 @@ Result<std::vector<PredictionId>> MemoryRetention::remove_data(std::span<const D
     if (!is_meant) continue;
     predictions_.remove_content(current.id);
     files_.remove_outputs(current.id);
+    MIMEO_RETURN_IF_ERROR(predictions_.remove_webhook_content({&current.id, 1}));
     removed.push_back(current.id);
   }
   return removed;

@@ -5,7 +5,6 @@
 
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "common/store/memory/memory_files.h"
@@ -37,7 +36,6 @@ class MemoryRetention final : public RetentionStore {
   MemoryFiles& files_;
   std::mutex mutex_;
   std::map<RuleKey, KeepFor> rules_;  // Guarded by mutex_.
-  std::set<PredictionId> kept_;       // Guarded by mutex_.
 };
 
 }  // namespace mimeo::store

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -15,6 +16,7 @@
 #include "common/store/outbox.h"
 #include "common/store/predictions.h"
 #include "common/store/trainings.h"
+#include "common/store/usage.h"
 
 namespace mimeo::store {
 
@@ -38,8 +40,13 @@ class MemoryStore final : public PredictionStore,
   // False when it has none, or there is no such prediction.
   bool has_data(PredictionId id);
   void remove_content(PredictionId id);
-  // Neither their content nor their record is dropped, whatever their age.
-  void set_kept(std::set<PredictionId> ids);
+  // Neither its content nor its record is dropped, whatever its age.
+  void keep(PredictionId id);
+  // Without effect while it is an example.
+  void release(PredictionId id);
+  bool is_kept(PredictionId id);
+  // Called with each prediction whose content drop_expired() drops.
+  void set_on_dropped(std::function<void(PredictionId)> on_dropped);
 
   // PredictionStore
   Result<std::vector<Created>> create(std::span<const NewPrediction> batch) override;
@@ -67,7 +74,6 @@ class MemoryStore final : public PredictionStore,
   Result<Token> create_token(const Token& token) override;
   Result<TokenOwner> get_token_owner(std::string_view hash) override;
   Result<std::vector<Token>> list_tokens(AccountId account) override;
-  Status disable_token(std::int64_t token_id, WallTime now) override;
   Status touch_token(std::int64_t token_id, WallTime now) override;
   Result<std::vector<Hardware>> list_hardware() override;
   Status put_hardware(const Hardware& hardware, std::int32_t position) override;
@@ -107,9 +113,11 @@ class MemoryStore final : public PredictionStore,
                                                std::size_t limit) override;
   Result<std::vector<Membership>> list_organizations(AccountId user) override;
   Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
-  Status put_member(const Membership& member, const AccountBounds& limits,
-                    const AuditEntry& entry) override;
-  Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
+  Status put_member(const Membership& member, const std::optional<MemberExpectation>& expected,
+                    const AccountBounds& limits, const AuditEntry& entry) override;
+  Status remove_member(AccountId organization, AccountId user,
+                       const std::optional<MemberExpectation>& expected,
+                       const AuditEntry& entry) override;
   Result<Token> add_token(const Token& token, const AccountBounds& limits,
                           const AuditEntry& entry) override;
   Result<Token> get_token(std::int64_t id) override;
@@ -203,29 +211,43 @@ class MemoryStore final : public PredictionStore,
   struct OutboxRecord {
     WebhookDelivery delivery;
     WallTime due_at;
+    bool is_claimed = false;
   };
   struct WebhookRecord {
     LoggedWebhook delivery;
     std::vector<WebhookAttempt> attempts;
+  };
+  // What an instance was ordered for, and who pays for it then: settled with its row.
+  struct InstanceTerms {
+    UsageKind kind = UsageKind::kPublicModel;
+    AccountId payer = kUnbilled;
   };
   struct HoldRecord {
     ReplicaId sender;
     WallTime until;
   };
 
+  std::int32_t drop_old(WallTime now, const Retention& keep,
+                        std::vector<PredictionId>& without_content);
+
   // All of these with mutex_ held.
   [[nodiscard]] bool fence_holds(const Fence& fence) const;
+  [[nodiscard]] UsageKind usage_kind(TargetId target, ModelId model) const;
+  [[nodiscard]] InstanceTerms terms_of(const InstanceRow& instance) const;
   Created create_one(const NewPrediction& item);
   Assigned assign_one(const Assignment& item);
   FinishOutcome finish_one(const Finish& item);
   [[nodiscard]] static std::chrono::milliseconds ran(const ActiveRow& row, const Finish& item);
   [[nodiscard]] FinishOutcome why_not_finished(const Finish& item) const;
   void add_delivery(PredictionId id, WebhookEvent event);
+  void add_deliveries(const Active& active, const Finish& item);
   [[nodiscard]] bool may_claim(const OutboxRecord& record, ReplicaId sender) const;
-  void log_webhook(const WebhookSettlement& item);
+  [[nodiscard]] bool settle_outbox(const WebhookSettlement& item);
+  void log_webhook(const WebhookSettlement& item, bool is_stale);
   [[nodiscard]] PredictionView view_of(const NewPrediction& prediction) const;
   [[nodiscard]] bool matches(const PredictionFilter& filter, const NewPrediction& p) const;
   [[nodiscard]] Model shown(const ModelRecord& record) const;
+  [[nodiscard]] Model listed(const ModelRecord& record) const;  // Without its README.
   [[nodiscard]] const ModelRecord* find_model(std::string_view owner, std::string_view name) const;
   [[nodiscard]] bool is_visible(const Model& model, const ModelFilter& filter) const;
   void refresh_latest(ModelId id);
@@ -241,8 +263,13 @@ class MemoryStore final : public PredictionStore,
   DeploymentRecord* find_deployment(DeploymentId id);
   [[nodiscard]] Membership shown(const Membership& member) const;
   [[nodiscard]] Token shown(const Token& token) const;
-  [[nodiscard]] std::size_t owners_of(AccountId organization) const;
+  // Whether one whose account is enabled would be left without this user.
+  [[nodiscard]] bool has_owner_besides(AccountId organization, AccountId user) const;
+  // kAborted when something is not as expected any more.
+  [[nodiscard]] Status check_expected(AccountId organization, AccountId user,
+                                      const std::optional<MemberExpectation>& expected) const;
   Result<Account> insert_account(const Account& account);
+  std::string next_file_secret();
   Result<Token> insert_token(const Token& token);
   Status may_join(const Membership& member, const AccountBounds& limits) const;
   void log_change(AuditEntry entry);
@@ -256,12 +283,15 @@ class MemoryStore final : public PredictionStore,
   std::unordered_map<PredictionId, Outcome> results_;
   std::set<PredictionId> without_content_;
   std::set<PredictionId> kept_;
+  std::function<void(PredictionId)> on_dropped_ = [](PredictionId) {};
+  std::set<PredictionId> examples_;  // Of MemoryDiscovery; all of them are kept.
   std::map<std::pair<AccountId, std::string>, PredictionId> idempotency_;
   std::unordered_map<ModelId, std::int64_t> run_counts_;
   std::map<std::int64_t, OutboxRecord> outbox_;
   std::map<PredictionId, HoldRecord> webhook_holds_;
   std::map<std::string, WebhookRecord, std::less<>> webhooks_;
   std::map<AccountId, std::pair<std::string, WallTime>> replaced_secrets_;  // Until when.
+  std::int64_t last_file_secret_ = 0;
   std::int64_t last_id_ = 0;
   std::int64_t last_config_seq_ = 0;
   std::map<AccountId, Account> accounts_;
@@ -281,6 +311,7 @@ class MemoryStore final : public PredictionStore,
   std::map<std::string, CellId, std::less<>> worker_tokens_;
   std::map<WorkerId, WorkerRow> workers_;
   std::map<InstanceId, InstanceRow> instances_;
+  std::map<InstanceId, InstanceTerms> instance_terms_;  // One per instance.
 };
 
 }  // namespace mimeo::store

@@ -18,6 +18,7 @@ Result<FinishOutcome> MemoryStore::finish_with_version(const Finish& finish,
   const FinishOutcome outcome = finish_one(finish);
   if (outcome != FinishOutcome::kCommitted) return outcome;
   MIMEO_RETURN_IF_ERROR(put_version_locked(version).status());
+  log_change(entry_of_trained(version, model->second.model.owner_id, finish.id));
   return outcome;
 }
 

@@ -12,7 +12,8 @@ struct Memory {
 TrainingsKind memory() {
   return {"memory", [] {
             auto made = std::make_shared<Memory>();
-            TrainingStores stores{made->store, made->store, made->store, made->store, made->store};
+            TrainingStores stores{made->store, made->store, made->store,
+                                  made->store, made->store, made->store};
             return TrainingsUnderTest{made, stores};
           }};
 }

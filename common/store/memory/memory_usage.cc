@@ -26,6 +26,10 @@ milliseconds covered(std::vector<std::pair<WallTime, WallTime>> intervals, WallT
   return sum;
 }
 
+bool are_runs_charged(UsageKind kind) {
+  return kind == UsageKind::kPublicModel || kind == UsageKind::kTraining;
+}
+
 WallTime step_begin(WallTime hour, UsageStep step) {
   if (step == UsageStep::kDay) return floor<std::chrono::days>(hour);
   return step == UsageStep::kMonth ? month_begin(hour) : hour;
@@ -56,32 +60,16 @@ struct MemoryUsage::Run {
 };
 
 MemoryUsage::Terms MemoryUsage::terms_of(const InstanceRow& instance) const {
+  const MemoryStore::InstanceTerms& ordered = store_.instance_terms_.at(instance.id);
   Terms terms;
-  const auto target = store_.targets_.find(instance.target);
+  terms.kind = ordered.kind;
+  terms.setup_payer = ordered.payer;
+  terms.are_runs_charged = are_runs_charged(ordered.kind);
+  if (!terms.are_runs_charged) terms.life_payer = ordered.payer;
   const auto version = store_.versions_.find(instance.version);
   if (version != store_.versions_.end()) terms.model = version->second.model;
-  if (target == store_.targets_.end()) return terms;
-  if (target->second.kind == TargetKind::kTraining) {
-    terms.kind = UsageKind::kTraining;
-    for (const auto& [id, active] : store_.active_) {
-      if (active.row.target != target->first) continue;
-      terms.setup_payer = active.row.account;
-      break;
-    }
-    return terms;
-  }
-  if (target->second.kind == TargetKind::kDeployment) {
-    terms.deployment = target->second.deployment.value_or(0);
-    terms.kind = UsageKind::kDeployment;
-    const auto found = store_.deployments_.find(terms.deployment);
-    if (found != store_.deployments_.end()) terms.life_payer = found->second.deployment.owner_id;
-  } else if (const auto model = store_.models_.find(terms.model); model != store_.models_.end()) {
-    if (model->second.model.visibility == Visibility::kPublic) return terms;
-    terms.kind = UsageKind::kPrivateModel;
-    terms.life_payer = model->second.model.owner_id;
-  }
-  terms.setup_payer = terms.life_payer;
-  terms.are_runs_charged = false;
+  const auto target = store_.targets_.find(instance.target);
+  if (target != store_.targets_.end()) terms.deployment = target->second.deployment.value_or(0);
   return terms;
 }
 
@@ -102,8 +90,10 @@ MemoryUsage::Run MemoryUsage::run_of(const MemoryStore::Outcome& outcome) const 
   if (target != store_.targets_.end()) {
     run.sku = target->second.sku;
     run.deployment = target->second.deployment.value_or(0);
-    if (run.deployment != 0) run.kind = UsageKind::kDeployment;
   }
+  // Without an instance (it was given up, and the prediction then canceled): as one there.
+  run.kind = store_.usage_kind(run.prediction->target, run.prediction->model);
+  run.is_charged = are_runs_charged(run.kind);
   const auto instance = store_.instances_.find(outcome.finish.instance.value_or(InstanceId{}));
   if (instance != store_.instances_.end()) {
     const Terms terms = terms_of(instance->second);
@@ -117,13 +107,13 @@ MemoryUsage::Run MemoryUsage::run_of(const MemoryStore::Outcome& outcome) const 
 }
 
 void MemoryUsage::count_run(const Run& run) {
-  Sums& sums = totals_[{run.prediction->account, floor<std::chrono::hours>(run.end), run.sku,
-                        run.prediction->model, run.deployment, run.kind}];
+  UsageSums& sums = totals_[{run.prediction->account, floor<std::chrono::hours>(run.end), run.sku,
+                             run.prediction->model, run.deployment, run.kind}];
   ++sums.predictions;
   sums.ran += run.ran;
   if (!run.is_charged) return;
   sums.time.active += run.ran;
-  sums.amount.active += run.amount;
+  sums.amount.active = add_up(sums.amount.active, run.amount);
 }
 
 void MemoryUsage::count_life(const InstanceRow& instance, PhaseTimes& all) {
@@ -136,7 +126,10 @@ void MemoryUsage::count_life(const InstanceRow& instance, PhaseTimes& all) {
   for (const auto& [id, outcome] : store_.results_) {
     if (outcome.attempt == 0 || outcome.finish.instance != instance.id) continue;
     const Run run = run_of(outcome);
-    busy.emplace_back(run.begin, run.end);
+    const auto seal = sealed_to_.find(instance.id);
+    const WallTime sealed_to = seal == sealed_to_.end() ? WallTime::min() : seal->second;
+    const WallTime from = busy_from_.try_emplace(id, sealed_to).first->second;
+    busy.emplace_back(std::max(run.begin, from), run.end);
   }
   for (WallTime minute = floor<minutes>(began); minute < end; minute += minutes{1}) {
     const WallTime low = std::max(began, minute);
@@ -150,22 +143,20 @@ void MemoryUsage::count_life(const InstanceRow& instance, PhaseTimes& all) {
     const std::int64_t price = price_at(instance.sku, minute);
     const WallTime hour = floor<std::chrono::hours>(minute);
     if (time.setup.count() > 0) {
-      Sums& setup = totals_[{terms.setup_payer, hour, instance.sku, terms.model, terms.deployment,
-                             terms.kind}];
+      UsageSums& setup = totals_[{terms.setup_payer, hour, instance.sku, terms.model,
+                                  terms.deployment, terms.kind}];
       setup.time.setup += time.setup;
       setup.amount.setup += time.setup.count() * price;
     }
     if ((time.idle + time.active).count() > 0) {
-      Sums& rest = totals_[{terms.life_payer, hour, instance.sku, terms.model, terms.deployment,
-                            terms.kind}];
+      UsageSums& rest = totals_[{terms.life_payer, hour, instance.sku, terms.model,
+                                 terms.deployment, terms.kind}];
       rest.time.idle += time.idle;
       rest.time.active += time.active;
       rest.amount.idle += time.idle.count() * price;
       if (!terms.are_runs_charged) rest.amount.active += time.active.count() * price;
     }
-    all.setup += time.setup;
-    all.idle += time.idle;
-    all.active += time.active;
+    all += time;
   }
 }
 
@@ -192,7 +183,24 @@ Result<Metered> MemoryUsage::meter(WallTime now, std::size_t) {
   return change;
 }
 
-Status MemoryUsage::seal_usage(WallTime) { return absl::OkStatus(); }
+// Whether something that was assigned to it before `since` may still turn out to have run there.
+bool MemoryUsage::is_at_work(InstanceId instance, WallTime since) const {
+  return std::any_of(store_.active_.begin(), store_.active_.end(), [&](const auto& entry) {
+    const ActiveRow& row = entry.second.row;
+    return row.instance == instance && row.assigned_at && *row.assigned_at < since;
+  });
+}
+
+Status MemoryUsage::seal_usage(WallTime before) {
+  const std::scoped_lock lock(mutex_, store_.mutex_);
+  for (const auto& [id, instance] : store_.instances_) {
+    if (is_at_work(id, before)) continue;
+    const WallTime counted_to = floor<minutes>(std::min(before, metered_to_));
+    WallTime& sealed_to = sealed_to_.try_emplace(id, WallTime::min()).first->second;
+    sealed_to = std::max(sealed_to, counted_to);
+  }
+  return absl::OkStatus();
+}
 
 std::string MemoryUsage::model_name(ModelId id) const {
   const auto model = store_.models_.find(id);
@@ -230,20 +238,18 @@ Result<std::vector<UsageLine>> MemoryUsage::list_usage(const UsageQuery& query) 
             .try_emplace(
                 {line.begin, line.account, line.sku, line.model, line.deployment, line.kind}, line)
             .first->second;
-    sum.time.setup += sums.time.setup;
-    sum.time.idle += sums.time.idle;
-    sum.time.active += sums.time.active;
-    sum.amount.setup += sums.amount.setup;
-    sum.amount.idle += sums.amount.idle;
-    sum.amount.active += sums.amount.active;
-    sum.predictions += sums.predictions;
-    sum.ran += sums.ran;
+    sum += sums;
   }
-  if (lines.size() > query.limit) {
-    return absl::OutOfRangeError("more lines of usage than one answer holds");
+  auto next = lines.begin();
+  if (query.after) {
+    const UsageLine& after = *query.after;
+    next = lines.upper_bound(
+        {after.begin, after.account, after.sku, after.model, after.deployment, after.kind});
   }
   std::vector<UsageLine> answer;
-  for (auto& [key, line] : lines) answer.push_back(std::move(line));
+  for (; next != lines.end() && answer.size() < query.limit; ++next) {
+    answer.push_back(std::move(next->second));
+  }
   return answer;
 }
 
@@ -299,7 +305,7 @@ Spend MemoryUsage::spend_of(AccountId account, WallTime now) const {
   for (const auto& [key, sums] : totals_) {
     const WallTime hour = std::get<1>(key);
     if (std::get<0>(key) != account || hour < month_begin(now) || hour >= month_end(now)) continue;
-    spend.spent += sums.amount.total();
+    spend.spent = add_up(spend.spent, sums.amount.total());
   }
   return spend;
 }
@@ -307,6 +313,11 @@ Spend MemoryUsage::spend_of(AccountId account, WallTime now) const {
 Result<Spend> MemoryUsage::get_spend(AccountId account, WallTime now) {
   const std::scoped_lock lock(mutex_);
   return spend_of(account, now);
+}
+
+Result<bool> MemoryUsage::is_limit_reached(AccountId account, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  return spend_of(account, now).is_reached();
 }
 
 Status MemoryUsage::set_spend_limit(AccountId account, LimitSetter setter,

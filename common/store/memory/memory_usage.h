@@ -13,8 +13,7 @@
 
 namespace mimeo::store {
 
-// Safe from any thread. Does not remember who paid when an instance began: a model's visibility
-// counts as it is now.
+// Safe from any thread.
 class MemoryUsage final : public UsageStore {
  public:
   // `store` outlives it.
@@ -27,6 +26,7 @@ class MemoryUsage final : public UsageStore {
       const PredictionUsageQuery& query) override;
   Result<std::vector<Price>> list_prices(std::string_view sku) override;
   Result<Spend> get_spend(AccountId account, WallTime now) override;
+  Result<bool> is_limit_reached(AccountId account, WallTime now) override;
   Status set_spend_limit(AccountId account, LimitSetter setter,
                          std::optional<std::int64_t> micros) override;
   Result<std::int64_t> pause_deployments(WallTime now, Pausing pausing) override;
@@ -34,12 +34,6 @@ class MemoryUsage final : public UsageStore {
  private:
   // Account, hour, sku, model, deployment, kind.
   using Key = std::tuple<AccountId, WallTime, std::string, ModelId, DeploymentId, UsageKind>;
-  struct Sums {
-    PhaseTimes time;
-    PhaseAmounts amount;
-    std::int64_t predictions = 0;
-    std::chrono::milliseconds ran{0};
-  };
   struct Terms;
   struct Run;
 
@@ -47,6 +41,7 @@ class MemoryUsage final : public UsageStore {
   [[nodiscard]] Terms terms_of(const InstanceRow& instance) const;
   [[nodiscard]] Run run_of(const MemoryStore::Outcome& outcome) const;
   void count_run(const Run& run);
+  [[nodiscard]] bool is_at_work(InstanceId instance, WallTime since) const;
   void count_life(const InstanceRow& instance, PhaseTimes& sums);
   [[nodiscard]] std::int64_t price_at(const std::string& sku, WallTime at) const;
   [[nodiscard]] Spend spend_of(AccountId account, WallTime now) const;
@@ -59,7 +54,11 @@ class MemoryUsage final : public UsageStore {
   // Everything below is guarded by mutex_.
   WallTime metered_to_;
   Metered before_;  // Sums of the last time.
-  std::map<Key, Sums> totals_;
+  std::map<Key, UsageSums> totals_;
+  // Minutes before it are final; and of a run that was first metered after that, what of it is in
+  // them was idle time for good.
+  std::map<InstanceId, WallTime> sealed_to_;
+  std::map<PredictionId, WallTime> busy_from_;
   std::map<AccountId, SpendLimits> limits_;
 };
 

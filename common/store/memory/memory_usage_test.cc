@@ -1,7 +1,7 @@
 #include "common/store/memory/memory_usage.h"
 
 #include "common/base/time_format.h"
-#include "common/store/contract/usage_contract.h"
+#include "common/store/contract/billing_contract.h"
 
 namespace mimeo::store {
 namespace {
@@ -14,6 +14,7 @@ class MemoryWithUsage final : public StoreWithUsage {
   OutboxStore& outbox() override { return store_; }
   WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
+  TrainingStore& trainings() override { return store_; }
   UsageStore& usage() override { return usage_; }
 
  private:
@@ -25,6 +26,9 @@ class MemoryWithUsage final : public StoreWithUsage {
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(Memory, UsageContract,
+                         testing::Values(StoreKind{
+                             "memory", [] { return std::make_unique<MemoryWithUsage>(); }}));
+INSTANTIATE_TEST_SUITE_P(Memory, BillingContract,
                          testing::Values(StoreKind{
                              "memory", [] { return std::make_unique<MemoryWithUsage>(); }}));
 

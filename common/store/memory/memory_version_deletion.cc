@@ -134,9 +134,16 @@ Status MemoryDiscovery::put_off_version_deletion(VersionId version,
 
 Result<std::vector<AccountLimits>> MemoryDiscovery::list_account_limits() {
   const std::scoped_lock lock(store_.mutex_);
-  std::vector<AccountLimits> all;
-  for (const auto& [account, limits] : limits_) all.push_back(limits);
-  return all;
+  std::map<AccountId, AccountLimits> all = limits_;
+  for (const auto& [id, account] : store_.accounts_) {
+    const auto makers = limits_.find(account.created_by);
+    if (makers == limits_.end() || limits_.contains(id)) continue;
+    all[id] = makers->second;
+    all[id].account = id;
+  }
+  std::vector<AccountLimits> listed;
+  for (const auto& [account, limits] : all) listed.push_back(limits);
+  return listed;
 }
 
 Result<AccountLimits> MemoryDiscovery::get_account_limits(AccountId account) {

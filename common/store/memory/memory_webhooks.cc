@@ -45,15 +45,28 @@ Result<std::vector<WebhookDelivery>> MemoryStore::claim_due(std::size_t limit,
       delivery.account = found->second.account;
       delivery.url = found->second.webhook;
     }
+    delivery.claim = ++record->delivery.claim;
     claimed.push_back(std::move(delivery));
     ++record->delivery.tries;
     record->due_at = clock_.now() + lease;
+    record->is_claimed = true;
   }
   return claimed;
 }
 
-void MemoryStore::log_webhook(const WebhookSettlement& item) {
+void MemoryStore::log_webhook(const WebhookSettlement& item, bool is_stale) {
   const LoggedWebhook& given = *item.delivery;
+  if (given.account == 0) {
+    const auto found = webhooks_.find(given.id);
+    if (found == webhooks_.end()) return;
+    LoggedWebhook& known = found->second.delivery;
+    if (known.state != DeliveryState::kPending) return;
+    known.state = DeliveryState::kFailed;
+    known.next_at.reset();
+    known.changed_at = item.attempt.at;
+    known.error = sanitize_text(item.attempt.error);
+    return;
+  }
   WebhookRecord& record = webhooks_[given.id];
   const bool is_new = record.delivery.row == 0;
   const LoggedWebhook before = std::exchange(record.delivery, given);
@@ -65,6 +78,17 @@ void MemoryStore::log_webhook(const WebhookSettlement& item) {
   delivery.url = sanitize_text(given.url);
   delivery.error = sanitize_text(item.attempt.error);
   delivery.response_status = item.attempt.response_status;
+  if (!is_new) {
+    const bool is_delivered =
+        before.state == DeliveryState::kDelivered || given.state == DeliveryState::kDelivered;
+    if (is_delivered) {
+      delivery.state = DeliveryState::kDelivered;
+      delivery.next_at.reset();
+    } else if (is_stale) {
+      delivery.state = before.state;
+      delivery.next_at = before.next_at;
+    }
+  }
   WebhookAttempt attempt = item.attempt;
   attempt.number = delivery.attempts;
   for (std::string* text : {&attempt.request_body, &attempt.response_body, &attempt.error,
@@ -78,24 +102,31 @@ void MemoryStore::log_webhook(const WebhookSettlement& item) {
   record.attempts.push_back(std::move(attempt));
 }
 
+// False when it was claimed anew meanwhile, or is not there.
+bool MemoryStore::settle_outbox(const WebhookSettlement& item) {
+  const auto found = outbox_.find(item.outbox_id);
+  if (found == outbox_.end() || found->second.delivery.claim != item.claim) return false;
+  OutboxRecord& record = found->second;
+  if (item.then == WebhookSettlement::Then::kRemove) {
+    const WebhookDelivery& delivery = record.delivery;
+    if (delivery.event != WebhookEvent::kStart && delivery.redelivery_of.empty()) {
+      webhook_holds_.erase(delivery.prediction);
+    }
+    outbox_.erase(found);
+    return true;
+  }
+  record.due_at = clock_.now() + item.delay;
+  record.is_claimed = false;
+  const bool is_free = item.then == WebhookSettlement::Then::kTryAgainFreely;
+  if (is_free && record.delivery.tries > 0) --record.delivery.tries;
+  return true;
+}
+
 Status MemoryStore::settle(std::span<const WebhookSettlement> batch) {
   const std::scoped_lock lock(mutex_);
   for (const WebhookSettlement& item : batch) {
-    if (item.delivery) log_webhook(item);
-    const auto found = outbox_.find(item.outbox_id);
-    if (found == outbox_.end()) continue;
-    OutboxRecord& record = found->second;
-    if (item.then == WebhookSettlement::Then::kRemove) {
-      const WebhookDelivery& delivery = record.delivery;
-      if (delivery.event == WebhookEvent::kCompleted && delivery.redelivery_of.empty()) {
-        webhook_holds_.erase(delivery.prediction);
-      }
-      outbox_.erase(found);
-      continue;
-    }
-    record.due_at = clock_.now() + item.delay;
-    const bool is_free = item.then == WebhookSettlement::Then::kTryAgainFreely;
-    if (is_free && record.delivery.tries > 0) --record.delivery.tries;
+    const bool is_settled = settle_outbox(item);
+    if (item.delivery) log_webhook(item, item.outbox_id != 0 && !is_settled);
   }
   return absl::OkStatus();
 }
@@ -169,6 +200,9 @@ Result<LoggedWebhook> MemoryStore::redeliver_webhook(std::string_view id, Accoun
   if (found == webhooks_.end()) return no_such_webhook();
   LoggedWebhook& delivery = found->second.delivery;
   if (account != 0 && account != delivery.account) return no_such_webhook();
+  if (!predictions_.contains(delivery.prediction)) {
+    return absl::FailedPreconditionError("the prediction is gone");
+  }
   delivery.state = DeliveryState::kPending;
   delivery.next_at = clock_.now();
   bool is_waiting = false;
@@ -178,7 +212,8 @@ Result<LoggedWebhook> MemoryStore::redeliver_webhook(std::string_view id, Accoun
     const WebhookDelivery& other = record.delivery;
     if (other.prediction != delivery.prediction || other.event != delivery.event) continue;
     const bool is_same = other.redelivery_of == id || (other.redelivery_of.empty() && is_durable);
-    if (is_same) record.due_at = clock_.now();
+    const bool is_leased = record.is_claimed && record.due_at > clock_.now();
+    if (is_same && !is_leased) record.due_at = clock_.now();
     is_waiting |= is_same;
   }
   if (!is_waiting) {
@@ -232,6 +267,7 @@ Status MemoryStore::rotate_webhook_secret(AccountId account, std::string_view se
   const auto found = accounts_.find(account);
   if (found == accounts_.end()) return absl::NotFoundError("no such account");
   std::string& current = found->second.webhook_secret;
+  found->second.file_secret = next_file_secret();
   replaced_secrets_[account] = {std::exchange(current, std::string(secret)), until};
   return absl::OkStatus();
 }

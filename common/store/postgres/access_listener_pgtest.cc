@@ -67,12 +67,14 @@ TEST_F(AccessListenerTest, HearsOfTokensMembersAndAccounts) {
   token.account = user.id;
   token.hash = std::string(32, 'x');
   token = *store_.create_token(token);
-  ASSERT_TRUE(store_.disable_token(token.id, WallTime(std::chrono::seconds(5))).ok());
+  TokenChange disabled;
+  disabled.disabled_at = WallTime(std::chrono::seconds(5));
+  ASSERT_TRUE(store_.update_token(token.id, disabled, {}).ok());
   wait_for_account(user.id);
   Membership member;
   member.organization = corp.id;
   member.user = user.id;
-  ASSERT_TRUE(store_.put_member(member, {}, {}).ok());
+  ASSERT_TRUE(store_.put_member(member, {}, {}, {}).ok());
   wait_for_account(corp.id);
   AccountChange change;
   change.disabled_at = std::optional<WallTime>(WallTime(std::chrono::seconds(5)));

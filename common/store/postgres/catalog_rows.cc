@@ -14,6 +14,8 @@ Account read_account(RowReader& reader) {
   account.max_running = reader.integer_as<std::int32_t>();
   account.max_queued = reader.integer_as<std::int32_t>();
   account.webhook_secret = reader.text();
+  account.file_secret = reader.text();
+  account.created_by = reader.integer();
   account.created_at = reader.time();
   account.disabled_at = reader.maybe_time();
   return account;

@@ -7,6 +7,7 @@
 #include <pqxx/nontransaction>
 #include <pqxx/transaction>
 
+#include "common/store/postgres/advisory_locks.h"
 #include "common/store/postgres/codec.h"
 #include "common/store/postgres/errors.h"
 #include "migrations/migrations.h"
@@ -46,7 +47,7 @@ std::map<std::int32_t, Applied> read_applied(pqxx::transaction_base& transaction
 // True when it was applied now. The lock makes others wait; they find it applied then.
 Result<bool> apply(pqxx::connection& connection, const Migration& migration) {
   pqxx::work transaction(connection);
-  transaction.exec("SELECT pg_advisory_xact_lock(1835430002, 0)");
+  transaction.exec("SELECT pg_advisory_xact_lock(" MIMEO_LOCK_MIGRATIONS ")");
   transaction.exec(kMakeTable);
   const std::string sql(migration.sql);
   const std::string md5 = transaction.exec_params1("SELECT md5($1)", sql)[0].c_str();

@@ -4,6 +4,7 @@
 
 #include "common/store/postgres/catalog_rows.h"
 #include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_accounts.h"
 #include "common/store/text.h"
@@ -45,14 +46,6 @@ AuditEntry read_entry(RowReader& reader) {
   return entry;
 }
 
-void append(Connection& connection, pqxx::transaction_base& transaction, const AuditEntry& entry) {
-  connection.run_in(transaction, kAppendAudit, sql_time(entry.at), entry.account,
-                    sanitize_text(entry.action), sanitize_text(entry.target),
-                    static_cast<int>(entry.outcome), sanitize_text(entry.actor),
-                    entry.actor_account, entry.actor_user, entry.token,
-                    sanitize_text(entry.address), sanitize_text(entry.request_id), entry.details);
-}
-
 bool is_full(std::int64_t count, std::size_t limit) {
   return limit != 0 && static_cast<std::size_t>(count) >= limit;
 }
@@ -90,15 +83,39 @@ Result<std::optional<Role>> lock_member(Connection& connection, pqxx::transactio
   return std::optional<Role>(static_cast<Role>(rows[0][0].as<int>()));
 }
 
-// kFailedPrecondition when there is one owner only.
+// kFailedPrecondition when no other owner's account is enabled.
 Status has_another_owner(Connection& connection, pqxx::transaction_base& transaction,
-                         AccountId organization) {
-  const pqxx::result owners = connection.run_in(transaction, kCountOwners, organization);
-  if (owners[0][0].as<std::int64_t>() > 1) return absl::OkStatus();
+                         AccountId organization, AccountId user) {
+  const pqxx::result owners = connection.run_in(transaction, kCountOtherOwners, organization, user);
+  if (owners[0][0].as<std::int64_t>() > 0) return absl::OkStatus();
   return absl::FailedPreconditionError("an organization needs an owner");
 }
 
+// kAborted when something is not as expected any more. With both accounts locked, so that every
+// other change of a member of this organization waits.
+Status check_expected(Connection& connection, pqxx::transaction_base& transaction,
+                      AccountId organization, std::optional<Role> before,
+                      const std::optional<MemberExpectation>& expected) {
+  if (!expected) return absl::OkStatus();
+  bool holds = expected->before == before;
+  if (expected->by != 0) {
+    const pqxx::result rows = connection.run_in(transaction, kFindRole, organization, expected->by);
+    holds = holds && !rows.empty() && static_cast<Role>(rows[0][0].as<int>()) == expected->by_role;
+  }
+  if (holds) return absl::OkStatus();
+  return absl::AbortedError("the members were changed meanwhile: try again");
+}
+
 }  // namespace
+
+void append_audit_in(Connection& connection, pqxx::transaction_base& transaction,
+                     const AuditEntry& entry) {
+  connection.run_in(transaction, kAppendAudit, sql_time(entry.at), entry.account,
+                    sanitize_text(entry.action), sanitize_text(entry.target),
+                    static_cast<int>(entry.outcome), sanitize_text(entry.actor),
+                    entry.actor_account, entry.actor_user, entry.token,
+                    sanitize_text(entry.address), sanitize_text(entry.request_id), entry.details);
+}
 
 Result<Account> PostgresStore::add_account(const Account& account, AccountId owner,
                                            const AccountBounds& limits, const AuditEntry& entry) {
@@ -109,7 +126,7 @@ Result<Account> PostgresStore::add_account(const Account& account, AccountId own
         transaction, kCreateAccount, static_cast<int>(account.type), account.username,
         account.name.empty() ? account.username : sanitize_text(account.name), account.github_url,
         account.avatar_url, account.weight, account.max_running, account.max_queued,
-        account.webhook_secret, sql_time(account.created_at));
+        account.webhook_secret, sql_time(account.created_at), account.created_by);
     MIMEO_ASSIGN_OR_RETURN(Account made, only(rows, read_account, "no such account"));
     if (owner != 0) {
       Membership member;
@@ -122,7 +139,7 @@ Result<Account> PostgresStore::add_account(const Account& account, AccountId own
     }
     AuditEntry told = entry;
     told.account = made.id;
-    append(connection, transaction, told);
+    append_audit_in(connection, transaction, told);
     transaction.commit();
     return made;
   });
@@ -138,7 +155,7 @@ Result<Account> PostgresStore::update_account(AccountId id, const AccountChange&
         transaction, kUpdateAccount, id, clean(change.name), clean(change.github_url),
         clean(change.avatar_url), change.disabled_at.has_value(), sql_time(disabled_at));
     MIMEO_ASSIGN_OR_RETURN(Account changed, only(rows, read_account, "no such account"));
-    append(connection, transaction, entry);
+    append_audit_in(connection, transaction, entry);
     transaction.commit();
     return changed;
   });
@@ -171,37 +188,44 @@ Result<std::optional<Role>> PostgresStore::find_role(AccountId organization, Acc
   });
 }
 
-Status PostgresStore::put_member(const Membership& member, const AccountBounds& limits,
-                                 const AuditEntry& entry) {
+Status PostgresStore::put_member(const Membership& member,
+                                 const std::optional<MemberExpectation>& expected,
+                                 const AccountBounds& limits, const AuditEntry& entry) {
   return pool_->with("setting a member", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
     MIMEO_ASSIGN_OR_RETURN(const std::optional<Role> before,
                            lock_member(connection, transaction, member.organization, member.user));
+    MIMEO_RETURN_IF_ERROR(
+        check_expected(connection, transaction, member.organization, before, expected));
     if (!before) {
       MIMEO_RETURN_IF_ERROR(may_join(connection, transaction, member, limits));
     } else if (*before == Role::kOwner && member.role != Role::kOwner) {
-      MIMEO_RETURN_IF_ERROR(has_another_owner(connection, transaction, member.organization));
+      MIMEO_RETURN_IF_ERROR(
+          has_another_owner(connection, transaction, member.organization, member.user));
     }
     connection.run_in(transaction, kPutMember, member.organization, member.user,
                       static_cast<int>(member.role), sql_time(member.created_at));
-    append(connection, transaction, entry);
+    append_audit_in(connection, transaction, entry);
     transaction.commit();
     return absl::OkStatus();
   });
 }
 
 Status PostgresStore::remove_member(AccountId organization, AccountId user,
+                                    const std::optional<MemberExpectation>& expected,
                                     const AuditEntry& entry) {
   return pool_->with("removing a member", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
     MIMEO_ASSIGN_OR_RETURN(const std::optional<Role> before,
                            lock_member(connection, transaction, organization, user));
     if (!before) return absl::NotFoundError("no such member");
+    MIMEO_RETURN_IF_ERROR(check_expected(connection, transaction, organization, before, expected));
     if (*before == Role::kOwner) {
-      MIMEO_RETURN_IF_ERROR(has_another_owner(connection, transaction, organization));
+      MIMEO_RETURN_IF_ERROR(has_another_owner(connection, transaction, organization, user));
     }
     connection.run_in(transaction, kRemoveMember, organization, user);
-    append(connection, transaction, entry);
+    connection.run_in(transaction, kDisableMembersTokens, organization, user, sql_time(entry.at));
+    append_audit_in(connection, transaction, entry);
     transaction.commit();
     return absl::OkStatus();
   });
@@ -224,7 +248,7 @@ Result<Token> PostgresStore::add_token(const Token& token, const AccountBounds& 
                           sql_time(token.expires_at), sql_time(token.disabled_at),
                           sql_time(token.last_used_at), to_text(token.scopes), token.created_by);
     MIMEO_ASSIGN_OR_RETURN(Token made, only(rows, read_token, "no such account"));
-    append(connection, transaction, entry);
+    append_audit_in(connection, transaction, entry);
     transaction.commit();
     return made;
   });
@@ -255,7 +279,7 @@ Result<Token> PostgresStore::update_token(std::int64_t id, const TokenChange& ch
     const pqxx::result rows = connection.run_in(transaction, kUpdateToken, id, clean(change.name),
                                                 sql_time(change.disabled_at));
     MIMEO_ASSIGN_OR_RETURN(Token changed, only(rows, read_token, "no such token"));
-    append(connection, transaction, entry);
+    append_audit_in(connection, transaction, entry);
     transaction.commit();
     return changed;
   });
@@ -264,7 +288,7 @@ Result<Token> PostgresStore::update_token(std::int64_t id, const TokenChange& ch
 Status PostgresStore::append_audit(const AuditEntry& entry) {
   return pool_->with("writing the audit log", [&](Connection& connection) -> Status {
     pqxx::nontransaction transaction(connection.raw());
-    append(connection, transaction, entry);
+    append_audit_in(connection, transaction, entry);
     return absl::OkStatus();
   });
 }

@@ -1,7 +1,6 @@
 // The part of PostgresStore for accounts, tokens, hardware, models and versions.
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 
 #include "common/store/postgres/catalog_rows.h"
 #include "common/store/postgres/connection_pool.h"
@@ -32,7 +31,7 @@ Hardware read_hardware(RowReader& reader) {
 
 // The text and values of one listing.
 struct ModelQuery {
-  std::string text = MIMEO_MODEL_SELECT;
+  std::string text = MIMEO_LISTED_MODEL_SELECT;
   std::vector<std::string> values;
   std::string bind(std::string value, const char* type) {
     values.push_back(std::move(value));
@@ -43,22 +42,13 @@ struct ModelQuery {
 ModelQuery query_of(const ModelFilter& filter) {
   ModelQuery q;
   const std::string viewer = q.bind(std::to_string(filter.viewer), "bigint");
-  if (filter.owner.has_value()) {
-    absl::StrAppend(&q.text, "AND m.owner_id = ", q.bind(std::to_string(*filter.owner), "bigint"));
-  }
-  const bool sees_own = filter.include_private || filter.owner == filter.viewer;
   if (filter.viewer != 0 || !filter.include_private) {
-    absl::StrAppend(&q.text, " AND (m.visibility = 0",
-                    sees_own ? " OR m.owner_id = " + viewer : " AND " + viewer + " IS NOT NULL",
-                    ")");
+    absl::StrAppend(
+        &q.text, " AND (m.visibility = 0",
+        filter.include_private ? " OR m.owner_id = " + viewer : " AND " + viewer + " IS NOT NULL",
+        ")");
   } else {
     absl::StrAppend(&q.text, " AND ", viewer, " = 0");
-  }
-  for (const absl::string_view word : absl::StrSplit(filter.text, ' ', absl::SkipWhitespace())) {
-    absl::StrAppend(&q.text,
-                    " AND strpos(lower(a.username || '/' || m.name || ' ' || m.description || ' ' "
-                    "|| m.readme), lower(",
-                    q.bind(sanitize_text({word.data(), word.size()}), "text"), ")) > 0");
   }
   const std::string key = filter.sort == ModelSort::kCreated
                               ? "m.created_at"
@@ -79,11 +69,11 @@ ModelQuery query_of(const ModelFilter& filter) {
 Result<Account> PostgresStore::create_account(const Account& account) {
   using Answer = Result<Account>;
   return pool_->with("creating an account", [&](Connection& connection) -> Answer {
-    const pqxx::result rows =
-        connection.run(kCreateAccount, static_cast<int>(account.type), account.username,
-                       account.name.empty() ? account.username : sanitize_text(account.name),
-                       account.github_url, account.avatar_url, account.weight, account.max_running,
-                       account.max_queued, account.webhook_secret, sql_time(account.created_at));
+    const pqxx::result rows = connection.run(
+        kCreateAccount, static_cast<int>(account.type), account.username,
+        account.name.empty() ? account.username : sanitize_text(account.name), account.github_url,
+        account.avatar_url, account.weight, account.max_running, account.max_queued,
+        account.webhook_secret, sql_time(account.created_at), account.created_by);
     return only(rows, read_account, "no such account");
   });
 }
@@ -141,13 +131,6 @@ Result<std::vector<Token>> PostgresStore::list_tokens(AccountId account) {
   using Answer = Result<std::vector<Token>>;
   return pool_->with("listing tokens", [&](Connection& connection) -> Answer {
     return all(connection.run(kListTokens, account), read_token);
-  });
-}
-
-Status PostgresStore::disable_token(std::int64_t token_id, WallTime now) {
-  return pool_->with("disabling a token", [&](Connection& connection) -> Status {
-    const pqxx::result result = connection.run(kDisableToken, token_id, sql_time(now));
-    return result.affected_rows() == 1 ? absl::OkStatus() : absl::NotFoundError("no such token");
   });
 }
 

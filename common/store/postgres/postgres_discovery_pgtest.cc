@@ -1,4 +1,5 @@
 #include "common/store/contract/discovery_contract.h"
+#include "common/store/contract/examples_contract.h"
 #include "common/store/postgres/postgres_store.h"
 #include "tests/support/private_postgres.h"
 
@@ -16,6 +17,7 @@ class PostgresDiscoveryUnderTest final : public DiscoveryUnderTest {
   OutboxStore& outbox() override { return store_; }
   WebhookLogStore& webhooks() override { return store_; }
   MaintenanceStore& maintenance() override { return store_; }
+  RetentionStore& retention() override { return store_; }
   DiscoveryStore& discovery() override { return store_; }
   VersionDeletionStore& deletions() override { return store_; }
   AccountLimitsStore& limits() override { return store_; }
@@ -31,5 +33,6 @@ StoreKind postgres() {
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(Postgres, DiscoveryContract, testing::Values(postgres()));
+INSTANTIATE_TEST_SUITE_P(Postgres, ExamplesContract, testing::Values(postgres()));
 
 }  // namespace mimeo::store

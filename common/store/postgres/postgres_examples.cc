@@ -4,6 +4,7 @@
 
 #include "common/store/postgres/connection_pool.h"
 #include "common/store/postgres/example_rows.h"
+#include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/row_lists.h"
 #include "common/store/postgres/statements_examples.h"
@@ -13,6 +14,13 @@ namespace mimeo::store {
 namespace {
 
 Status no_such_example() { return absl::NotFoundError("no such example"); }
+
+ExampleKey read_key(RowReader& reader) {
+  ExampleKey key;
+  key.model = reader.integer();
+  key.prediction = reader.uuid();
+  return key;
+}
 
 }  // namespace
 
@@ -47,6 +55,7 @@ Status PostgresStore::add_example(const Example& example) {
       return absl::ResourceExhaustedError("the model has as many examples as it can have");
     }
     const PredictionView& p = example.prediction;
+    MIMEO_RETURN_IF_ERROR(keep_in(connection, transaction, p.id));
     connection.run_in(transaction, kAddExample, example.model, p.id.hex(), p.account,
                       p.version.is_nil() ? Param() : Param(sql_version(p.version)),
                       sql_time(example.added_at), static_cast<int>(p.source),
@@ -91,20 +100,22 @@ Result<std::vector<Example>> PostgresStore::list_examples(
   });
 }
 
-Result<std::vector<Example>> PostgresStore::list_examples_of_version(VersionId version,
-                                                                     std::size_t limit) {
-  using Answer = Result<std::vector<Example>>;
+Result<std::vector<ExampleKey>> PostgresStore::list_examples_of_version(VersionId version,
+                                                                        std::size_t limit) {
+  using Answer = Result<std::vector<ExampleKey>>;
   return pool_->with("listing examples", [&](Connection& connection) -> Answer {
-    return read_all(connection.run(kExamplesOfVersion, sql_version(version), limit), read_example);
+    return read_all(connection.run(kExamplesOfVersion, sql_version(version), limit), read_key);
   });
 }
 
 Status PostgresStore::remove_example(ModelId model, PredictionId prediction) {
   return pool_->with("removing an example", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
+    connection.run_in(transaction, kLockAnyModelOfExamples, model);
     const pqxx::result removed =
         connection.run_in(transaction, kRemoveExample, model, prediction.hex());
     if (removed.affected_rows() == 0) return no_such_example();
+    release_in(connection, transaction, prediction);
     connection.run_in(transaction, kRefreshDefaultExample, model);
     transaction.commit();
     return absl::OkStatus();

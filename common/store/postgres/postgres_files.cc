@@ -1,5 +1,6 @@
 // The FilesStore part of PostgresStore.
 
+#include <algorithm>
 #include <pqxx/transaction>
 
 #include "common/store/postgres/codec.h"
@@ -95,11 +96,14 @@ Result<File> PostgresStore::get_file(FileId id, AccountId account, WallTime now)
   });
 }
 
-Result<std::vector<File>> PostgresStore::list_files(AccountId account, FileId before, WallTime now,
-                                                    std::size_t limit) {
+Result<std::vector<File>> PostgresStore::list_files(AccountId account, const FilesStart& start,
+                                                    WallTime now, std::size_t limit) {
   return pool_->with("listing files", [&](Connection& connection) -> Result<std::vector<File>> {
-    return files_of(connection.run(kListFiles, account, sql_uuid(before), sql_time(now),
-                                   static_cast<std::int64_t>(limit)));
+    const auto& statement = start.is_backward ? kListFilesBackward : kListFiles;
+    std::vector<File> files = files_of(connection.run(
+        statement, account, sql_uuid(start.id), sql_time(now), static_cast<std::int64_t>(limit)));
+    if (start.is_backward) std::reverse(files.begin(), files.end());
+    return files;
   });
 }
 
@@ -131,9 +135,25 @@ Status PostgresStore::create_output(const OutputFile& file) {
     return pool_->with("creating an output file", [&](Connection& connection) -> Status {
       const pqxx::result rows = connection.run(
           kCreateOutput, file.prediction.hex(), file.secret, file.filename, file.sha256_hex,
-          file.md5_hex, file.size_bytes, sql_time(file.created_at), file.blob_key);
+          file.md5_hex, file.size_bytes, sql_time(file.created_at), file.blob_key,
+          file.content_type);
       if (rows[0][0].as<bool>()) return absl::OkStatus();
       return absl::NotFoundError("no such prediction, or its data was removed");
+    });
+  });
+}
+
+Status PostgresStore::share_upload(FileId source, AccountId account, const OutputFile& file) {
+  return with_content([&] {
+    return pool_->with("sharing an upload", [&](Connection& connection) -> Status {
+      const pqxx::row row = connection.run(
+          kShareUpload, file.prediction.hex(), file.secret, file.filename,
+          sql_time(file.created_at), source.hex(), account, old_blob_key(source))[0];
+      if (!row[0].as<bool>()) {
+        return absl::NotFoundError("no such prediction, or its data was removed");
+      }
+      if (!row[1].as<bool>()) return absl::NotFoundError("no such file");
+      return absl::OkStatus();
     });
   });
 }
@@ -154,6 +174,7 @@ Result<OutputFile> PostgresStore::get_output(PredictionId prediction, std::strin
     file.size_bytes = reader.integer();
     file.sha256_hex = reader.text();
     file.md5_hex = reader.text();
+    file.content_type = reader.text();
     file.created_at = reader.time();
     file.blob_key = reader.text();
     return file;
@@ -172,10 +193,11 @@ Status PostgresStore::delete_outputs(std::span<const PredictionId> predictions) 
   });
 }
 
-Result<std::vector<std::string>> PostgresStore::list_dead_blobs(std::size_t limit) {
+Result<std::vector<std::string>> PostgresStore::list_dead_blobs(std::string_view after,
+                                                                std::size_t limit) {
   using Answer = Result<std::vector<std::string>>;
   return pool_->with("listing dead blobs", [&](Connection& connection) -> Answer {
-    return texts_of(connection.run(kListDeadBlobs, static_cast<std::int64_t>(limit)));
+    return texts_of(connection.run(kListDeadBlobs, std::string(after), static_cast<std::int64_t>(limit)));
   });
 }
 

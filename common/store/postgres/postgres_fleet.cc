@@ -199,6 +199,7 @@ Result<std::vector<WorkerRow>> PostgresStore::list_workers(CellId cell) {
 Status PostgresStore::insert_instances(const Fence& fence, std::span<const InstanceRow> rows) {
   return pool_->with("inserting instances", [&](Connection& connection) -> Status {
     SqlArray id, target, version, release, worker, incarnation, sku, gpus, state, ready, detail;
+    SqlArray started_for;
     for (const InstanceRow& row : rows) {
       id.add(row.id);
       target.add(row.target);
@@ -211,11 +212,12 @@ Status PostgresStore::insert_instances(const Fence& fence, std::span<const Insta
       state.add(static_cast<std::int64_t>(row.state));
       ready.add(row.ready_at);
       detail.add_text(row.detail);
+      started_for.add(row.started_for);
     }
     const pqxx::result result = connection.run(
         kInsertInstances, fence.cell, static_cast<std::int64_t>(fence.epoch), id.take(),
         target.take(), version.take(), release.take(), worker.take(), incarnation.take(),
-        sku.take(), gpus.take(), state.take(), ready.take(), detail.take());
+        sku.take(), gpus.take(), state.take(), ready.take(), detail.take(), started_for.take());
     return result[0][0].as<bool>() ? absl::OkStatus()
                                    : absl::AbortedError("another scheduler owns the cell");
   });

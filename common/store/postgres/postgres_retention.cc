@@ -2,15 +2,17 @@
 
 #include <pqxx/transaction>
 
-#include "common/store/postgres/batch.h"
 #include "common/store/postgres/codec.h"
 #include "common/store/postgres/connection_pool.h"
-#include "common/store/postgres/contents.h"
+#include "common/store/postgres/content_removal.h"
+#include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_retention.h"
 
 namespace mimeo::store {
 namespace {
+
+constexpr std::int64_t kMovedAtOnce = 2'000;
 
 std::int64_t number_of(PredictionSource source) { return static_cast<std::int64_t>(source); }
 
@@ -34,7 +36,55 @@ std::vector<Uuid> take_removals(Connection& connection, pqxx::transaction_base& 
   return taken;
 }
 
+// Where a step of moving removals goes on.
+struct RemovalPosition {
+  AccountId account = 0;
+  std::int64_t source = 0;
+  Uuid id;
+};
+
+// Of one account. nullopt at the end.
+std::optional<RemovalPosition> move_some(Connection& connection, const RemovalPosition& after) {
+  const pqxx::result last = connection.run(kMoveRemovals, after.account, after.source,
+                                           after.id.hex(), kMovedAtOnce);
+  if (last.empty()) return std::nullopt;
+  const pqxx::row row = last[0];
+  return RemovalPosition{after.account, after.source, RowReader(row).uuid()};
+}
+
+// Of all that have no rule of their own.
+std::optional<RemovalPosition> move_some_of_all(Connection& connection,
+                                                const RemovalPosition& after,
+                                                PredictionSource source) {
+  const pqxx::result last = connection.run(kMoveAllRemovals, after.account, after.source,
+                                           after.id.hex(), kMovedAtOnce, number_of(source));
+  if (last.empty()) return std::nullopt;
+  const pqxx::row row = last[0];
+  RowReader reader(row);
+  RemovalPosition position;
+  position.account = reader.integer();
+  position.source = reader.integer();
+  position.id = reader.uuid();
+  return position;
+}
+
 }  // namespace
+
+Status keep_in(Connection& connection, pqxx::transaction_base& transaction, PredictionId id) {
+  const pqxx::row row = connection.run_in(transaction, kLockData, id.hex())[0];
+  if (!row[0].as<bool>()) return absl::NotFoundError("no such prediction");
+  if (!row[1].as<bool>()) {
+    return absl::FailedPreconditionError("the prediction's data was removed");
+  }
+  connection.run_in(transaction, kKeepPrediction, id.hex());
+  return absl::OkStatus();
+}
+
+void release_in(Connection& connection, pqxx::transaction_base& transaction, PredictionId id) {
+  connection.run_in(transaction, kLockKept, id.hex());
+  connection.run_in(transaction, kReleasePrediction, id.hex());
+  connection.run_in(transaction, kRenewRemoval, id.hex());
+}
 
 Result<KeepRules> PostgresStore::get_keep_rules(AccountId account) {
   using Answer = Result<KeepRules>;
@@ -53,41 +103,56 @@ Result<KeepRules> PostgresStore::get_keep_rules(AccountId account) {
   });
 }
 
+// What has ended before. In steps that are short transactions: there may be millions, and others
+// must get at them meanwhile.
+Status PostgresStore::move_removals(AccountId account, PredictionSource source) {
+  // The second time for those that ended while the rule was changing: their statement saw the old
+  // one and committed after the first time had passed them.
+  for (int pass = 0; pass < 2; ++pass) {
+    RemovalPosition at{account, number_of(source), Uuid{}};
+    while (true) {
+      using Answer = Result<std::optional<RemovalPosition>>;
+      const Answer next = pool_->with("moving removals", [&](Connection& connection) -> Answer {
+        return account == 0 ? move_some_of_all(connection, at, source)
+                            : move_some(connection, at);
+      });
+      MIMEO_RETURN_IF_ERROR(next.status());
+      if (!*next) break;
+      at = **next;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The rule is committed first: what ends from now on obeys it.
 Status PostgresStore::set_keep_rule(AccountId account, PredictionSource source, KeepFor keep) {
   if (keep && *keep < kShortestKeep) {
     return absl::InvalidArgumentError("data is kept for at least 300 seconds");
   }
-  return pool_->with("setting retention", [&](Connection& connection) -> Status {
-    std::optional<std::int64_t> seconds;
-    if (keep) seconds = keep->count();
-    pqxx::work transaction(connection.raw());
-    connection.run_in(transaction, kSetKeepRule, account, number_of(source), seconds);
-    connection.run_in(transaction, kMoveRemovals, account, number_of(source));
-    transaction.commit();
-    return absl::OkStatus();
-  });
+  std::optional<std::int64_t> seconds;
+  if (keep) seconds = keep->count();
+  MIMEO_RETURN_IF_ERROR(
+      pool_->with("setting retention", [&](Connection& connection) -> Status {
+        connection.run(kSetKeepRule, account, number_of(source), seconds);
+        return absl::OkStatus();
+      }));
+  return move_removals(account, source);
 }
 
 Status PostgresStore::reset_keep_rule(AccountId account, PredictionSource source) {
   if (account == 0) return absl::InvalidArgumentError("the operator's rule cannot be reset");
-  return pool_->with("setting retention", [&](Connection& connection) -> Status {
-    pqxx::work transaction(connection.raw());
-    connection.run_in(transaction, kResetKeepRule, account, number_of(source));
-    connection.run_in(transaction, kMoveRemovals, account, number_of(source));
-    transaction.commit();
-    return absl::OkStatus();
-  });
+  MIMEO_RETURN_IF_ERROR(
+      pool_->with("setting retention", [&](Connection& connection) -> Status {
+        connection.run(kResetKeepRule, account, number_of(source));
+        return absl::OkStatus();
+      }));
+  return move_removals(account, source);
 }
 
 Status PostgresStore::keep_prediction(PredictionId id) {
   return pool_->with("keeping a prediction", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
-    const pqxx::row row = connection.run_in(transaction, kLockData, id.hex())[0];
-    if (!row[0].as<bool>()) return absl::NotFoundError("no such prediction");
-    if (!row[1].as<bool>()) {
-      return absl::FailedPreconditionError("the prediction's data was removed");
-    }
-    connection.run_in(transaction, kKeepPrediction, id.hex());
+    MIMEO_RETURN_IF_ERROR(keep_in(connection, transaction, id));
     transaction.commit();
     return absl::OkStatus();
   });
@@ -96,8 +161,7 @@ Status PostgresStore::keep_prediction(PredictionId id) {
 Status PostgresStore::release_prediction(PredictionId id) {
   return pool_->with("releasing a prediction", [&](Connection& connection) -> Status {
     pqxx::work transaction(connection.raw());
-    connection.run_in(transaction, kReleasePrediction, id.hex());
-    connection.run_in(transaction, kRenewRemoval, id.hex());
+    release_in(connection, transaction, id);
     transaction.commit();
     return absl::OkStatus();
   });
@@ -124,17 +188,11 @@ Result<std::vector<PredictionId>> PostgresStore::remove_data(std::span<const Due
   using Answer = Result<std::vector<PredictionId>>;
   return pool_->with("removing data", [&](Connection& connection) -> Answer {
     pqxx::work transaction(connection.raw());
-    std::vector<Uuid> taken = take_removals(connection, transaction, due);
+    const std::vector<Uuid> taken = take_removals(connection, transaction, due);
     if (taken.empty()) return taken;
-    SqlArray array;
-    for (const Uuid& id : taken) array.add(id);
-    const std::string ids = array.take();
-    const auto [low, high] = bounds_of(taken);
-    connection.run_in(transaction, kLockInputs, ids, low.hex(), high.hex());
-    connection.run_in(transaction, kRemovePayloads, ids, low.hex(), high.hex());
-    release_contents(connection, transaction, connection.run_in(transaction, kRemoveOutputs, ids));
+    std::vector<Uuid> removed = remove_content(connection, transaction, taken);
     transaction.commit();
-    return taken;
+    return removed;
   });
 }
 

@@ -1,5 +1,7 @@
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
+#include <pqxx/transaction>
+#include <string>
 #include <thread>
 
 #include "common/store/contract/retention_contract.h"
@@ -39,10 +41,33 @@ INSTANTIATE_TEST_SUITE_P(Postgres, RetentionContract, testing::Values(postgres()
 // Looks into the tables, past the store.
 class RemovedFromTables : public RetentionContract {
  protected:
-  std::int64_t count(const std::string& from) {
-    pqxx::connection connection(dynamic_cast<PostgresUnderTest&>(*under_test_).database);
+  std::string database() { return dynamic_cast<PostgresUnderTest&>(*under_test_).database; }
+  std::string look(const std::string& statement) {
+    pqxx::connection connection(database());
     pqxx::nontransaction transaction(connection);
-    return transaction.exec("SELECT count(*) FROM " + from)[0][0].as<std::int64_t>();
+    const pqxx::result rows = transaction.exec(statement);
+    return rows.empty() ? "" : rows[0][0].c_str();
+  }
+  std::int64_t count(const std::string& from) {
+    return std::stoll(look("SELECT count(*) FROM " + from));
+  }
+  // What no rule removes, so old that its partition may be dropped.
+  PredictionId old_training() {
+    const WallTime then = now_ - std::chrono::hours(24 * 5);
+    NewPrediction training = new_prediction();
+    training.id = Uuid::lowest_at(then);
+    training.created_at = then;
+    training.is_training = true;
+    create(training);
+    finish(finish_of(training.id, std::nullopt));
+    EXPECT_TRUE(maintenance().make_partitions(then, std::chrono::hours(1)).ok());
+    return training.id;
+  }
+  Result<std::int32_t> drop_old() {
+    Retention keep;
+    keep.content = std::chrono::hours(48);
+    keep.records = std::chrono::hours(24 * 30);
+    return maintenance().drop_expired(now_, keep);
   }
 };
 
@@ -86,22 +111,114 @@ TEST_P(RemovedFromTables, AnEmptyPartitionOfContentGoesLongBeforeItsTime) {
 }
 
 TEST_P(RemovedFromTables, ContentThatIsTooOldTakesItsOutputFilesAlong) {
-  const WallTime then = now_ - std::chrono::hours(24 * 5);
-  NewPrediction training = new_prediction();  // What no rule removes.
-  training.id = Uuid::lowest_at(then);
-  training.created_at = then;
-  training.is_training = true;
-  create(training);
-  finish(finish_of(training.id, std::nullopt));
-  for (int i = 0; i < 3; ++i) add_output(training.id, "s" + std::to_string(i), "abc"[i]);
-  ASSERT_TRUE(maintenance().make_partitions(then, std::chrono::hours(1)).ok());
-  Retention keep;
-  keep.content = std::chrono::hours(48);
-  keep.records = std::chrono::hours(24 * 30);
-  ASSERT_TRUE(maintenance().drop_expired(now_, keep).ok());
-  EXPECT_TRUE(view(training.id).data_removed);
+  const PredictionId training = old_training();
+  for (int i = 0; i < 3; ++i) add_output(training, "s" + std::to_string(i), "abc"[i]);
+  ASSERT_TRUE(drop_old().ok());
+  EXPECT_TRUE(view(training).data_removed);
   EXPECT_EQ(count("output_files") + count("contents"), 0);
   EXPECT_EQ(count("dead_blobs"), 3);
+}
+
+TEST_P(RemovedFromTables, WhatBreaksOffWhileOldContentGoesIsDoneTheNextTime) {
+  const PredictionId training = old_training();
+  for (int i = 0; i < 3; ++i) add_output(training, "s" + std::to_string(i), "abc"[i]);
+  look("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+       "$$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$");
+  look("CREATE TRIGGER refuses BEFORE DELETE ON output_files FOR EACH ROW "
+       "EXECUTE FUNCTION refuse()");
+  EXPECT_FALSE(drop_old().ok());
+  EXPECT_EQ(count("output_files"), 3);
+  look("DROP TRIGGER refuses ON output_files");
+  ASSERT_TRUE(drop_old().ok());
+  EXPECT_TRUE(view(training).data_removed);
+  EXPECT_EQ(count("output_files") + count("contents"), 0);
+  EXPECT_EQ(count("dead_blobs"), 3);
+}
+
+TEST_P(RemovedFromTables, NothingWaitsForTheRemovalOfContentThatIsGone) {
+  const PredictionId id = ended();
+  ASSERT_TRUE(retention().set_keep_rule(account_.id, PredictionSource::kApi, std::nullopt).ok());
+  ASSERT_EQ(count("removals WHERE due_at = 'infinity'"), 1);
+  Retention keep;
+  keep.content = std::chrono::hours(0);
+  ASSERT_TRUE(maintenance().drop_expired(now_ + std::chrono::hours(24 * 3), keep).ok());
+  EXPECT_TRUE(view(id).data_removed);
+  EXPECT_EQ(count("removals"), 0);
+}
+
+TEST_P(RemovedFromTables, OnlyWhatWasRemovedIsAnswered) {
+  const PredictionId id = ended();
+  const PredictionId other = ended();
+  const auto due = retention().list_due(now_ + kApiDefault, 100);
+  ASSERT_EQ(due->size(), 2U);
+  look("DELETE FROM payloads WHERE id = '" + id.hex() + "'");
+  EXPECT_EQ(*retention().remove_data(*due), Ids{other});
+  EXPECT_EQ(count("removals"), 0);
+}
+
+TEST_P(RemovedFromTables, ARuleReachesWhatEndsWhileItChanges) {
+  const PredictionId first = ended();
+  const PredictionId late = ids_.next();
+  pqxx::connection connection(database());
+  pqxx::work ending(connection);
+  // Its statement saw the rule from before. Meanwhile somebody has the row of the other one.
+  ending.exec("INSERT INTO removals (due_at, id, account_id, source, completed_at) SELECT due_at, '" +
+              late.hex() + "', account_id, source, completed_at FROM removals");
+  ending.exec("SELECT 1 FROM removals WHERE id = '" + first.hex() + "' FOR UPDATE");
+  std::thread changing([this] {
+    EXPECT_EQ(retention().set_keep_rule(account_.id, PredictionSource::kApi, std::chrono::hours(5)),
+              absl::OkStatus());
+  });
+  const std::string waiting =
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+      "current_database()";
+  while (look(waiting) == "0") std::this_thread::yield();
+  EXPECT_EQ(look("SELECT seconds FROM retention WHERE account_id <> 0"), "18000")
+      << "the rule counts before all is moved";
+  ending.commit();
+  changing.join();
+  EXPECT_EQ(count("removals WHERE due_at = completed_at + interval '5 hours'"), 2);
+}
+
+TEST_P(RemovedFromTables, ARuleReachesAllHoweverManyTheyAre) {
+  const Account other = make_account("other");
+  ended();
+  look("INSERT INTO removals (due_at, id, account_id, source, completed_at) "
+       "SELECT now(), gen_random_uuid(), " + std::to_string(account_.id) +
+       " + n % 2 * 1000, n % 3 / 2, now() FROM generate_series(1, 9000) AS n");
+  look("INSERT INTO removals (due_at, id, account_id, source, completed_at) "
+       "SELECT now(), gen_random_uuid(), " + std::to_string(other.id) +
+       ", 0, now() FROM generate_series(1, 3000) AS n");
+  const auto set = [this](AccountId account, int hours) {
+    EXPECT_EQ(retention().set_keep_rule(account, PredictionSource::kApi, std::chrono::hours(hours)),
+              absl::OkStatus());
+  };
+  const std::string wrong =
+      "removals WHERE source = 0 AND due_at <> completed_at + interval '1 hour' * CASE account_id ";
+  set(other.id, 7);
+  EXPECT_EQ(count("removals WHERE account_id = " + std::to_string(other.id) +
+                  " AND due_at <> completed_at + interval '7 hours'"),
+            0);
+  set(0, 2);
+  EXPECT_EQ(count(wrong + "WHEN " + std::to_string(other.id) + " THEN 7 ELSE 2 END"), 0);
+  EXPECT_EQ(count("removals WHERE source = 1 AND due_at <> completed_at"), 0);
+  EXPECT_EQ(retention().reset_keep_rule(other.id, PredictionSource::kApi), absl::OkStatus());
+  EXPECT_EQ(count(wrong + "WHEN 0 THEN 0 ELSE 2 END"), 0);
+}
+
+TEST_P(RemovedFromTables, AnUploadFromBeforeContentsIsSharedToo) {
+  const PredictionId id = ended();
+  const FileId upload = ids_.next();
+  look("INSERT INTO files (id, account_id, name, content_type, size_bytes, sha256_hex, md5_hex, "
+       "metadata, created_at) VALUES ('" + upload.hex() + "', " + std::to_string(account_.id) +
+       ", 'old', 'a/b', 3, '" + std::string(64, 'e') + "', 'm', '{}', now())");
+  OutputFile shared = output_of(id, "s1");
+  ASSERT_EQ(files().share_upload(upload, account_.id, shared), absl::OkStatus());
+  EXPECT_EQ(files().get_output(id, "s1", "out.png")->blob_key, "files/" + upload.str());
+  ASSERT_EQ(files().delete_file(upload, account_.id), absl::OkStatus());
+  EXPECT_EQ(count("dead_blobs"), 0);
+  sweep(now_ + kApiDefault);
+  EXPECT_EQ(look("SELECT blob_key FROM dead_blobs"), "files/" + upload.str());
 }
 
 // Many uploads of one content while its last references go, again and again: no file ever refers
@@ -124,7 +241,7 @@ TEST_P(RemovedFromTables, ContentIsNeverDeletedUnderAFileThatRefersToIt) {
       const auto read = files().get_file(file.id, 1, clock.now());
       ASSERT_TRUE(read.ok()) << read.status();
       const std::vector<std::string> key{read->blob_key};
-      const auto dead = files().list_dead_blobs(10'000);
+      const auto dead = files().list_dead_blobs("", 10'000);
       ASSERT_TRUE(dead.ok());
       ASSERT_EQ(std::count(dead->begin(), dead->end(), read->blob_key), 0) << read->blob_key;
       ASSERT_EQ(files().delete_file(file.id, 1), absl::OkStatus());

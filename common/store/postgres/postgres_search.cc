@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/store/facts_budget.h"
 #include "common/store/postgres/catalog_rows.h"
 #include "common/store/postgres/connection_pool.h"
 #include "common/store/postgres/example_rows.h"
@@ -43,8 +44,10 @@ class SearchText {
       absl::StrAppend(&visible_, " OR owner_id = ", bind(std::to_string(search.viewer), "bigint"));
     }
     visible_ += ")";
-    add_candidates(absl::StrCat("search_words @@ ", both(words_)));
-    add_candidates(absl::StrCat("search_title %> ", title_));
+    by_title_ = absl::StrCat("search_title <->> ", title_, ", id");
+    add_candidates(absl::StrCat("(name = ", title_, " OR search_title = ", title_, ")"), "id DESC");
+    add_candidates(absl::StrCat("search_words @@ ", both(words_)), "");
+    add_candidates(absl::StrCat("search_title %> ", title_), by_title_);
     add_title_parts(words);
   }
 
@@ -86,9 +89,12 @@ class SearchText {
     }
     return text;
   }
-  void add_candidates(const std::string& condition) {
+  // In no order those that are found first: ranking all models with a common word would read all of
+  // their words. The best of these are among those by title.
+  void add_candidates(const std::string& condition, const std::string& order) {
     absl::StrAppend(&candidates_, candidates_.empty() ? "" : " UNION ", "(SELECT id FROM models ",
-                    "WHERE ", visible_, " AND ", condition, " LIMIT ", kSearchCandidates, ")");
+                    "WHERE ", visible_, " AND ", condition, order.empty() ? "" : " ORDER BY ",
+                    order, " LIMIT ", kSearchCandidates, ")");
   }
   // Every word is somewhere in the title.
   void add_title_parts(const std::vector<std::string>& words) {
@@ -101,14 +107,22 @@ class SearchText {
       absl::StrAppend(&condition, condition.empty() ? "" : " AND ", "search_title LIKE ",
                       bind("%" + word + "%", "text"));
     }
-    add_candidates(condition);
+    add_candidates(condition, by_title_);
   }
 
   std::vector<std::string> values_;
   std::string title_;
   std::string words_;
   std::string visible_;
+  std::string by_title_;
   std::string candidates_;
+};
+
+// Before it is known what of it is read.
+struct SizedFacts {
+  ModelFacts facts;
+  std::size_t version_bytes = 0;
+  std::size_t example_bytes = 0;
 };
 
 // Models by id, in the order of `ids`. Those deleted meanwhile are missing.
@@ -156,28 +170,41 @@ Result<std::vector<SearchHit>> PostgresStore::search_models(const ModelSearch& s
   });
 }
 
-Result<std::vector<ModelFacts>> PostgresStore::describe_models(std::span<const ModelId> ids) {
+Result<std::vector<ModelFacts>> PostgresStore::describe_models(std::span<const ModelId> ids,
+                                                               const FactsBounds& bounds) {
   using Answer = Result<std::vector<ModelFacts>>;
   if (ids.empty()) return std::vector<ModelFacts>();
   return pool_->with("describing models", [&](Connection& connection) -> Answer {
-    const std::string wanted = sql_numbers(ids);
-    std::map<ModelId, ModelFacts> found;
-    for (const pqxx::row& row : connection.run(kModelFacts, wanted)) {
+    std::map<ModelId, SizedFacts> found;
+    for (const pqxx::row& row : connection.run(kModelFacts, sql_numbers(ids))) {
       RowReader reader(row);
-      ModelFacts& facts = found[reader.integer()];
-      facts.is_official = reader.boolean();
-      facts.tags = absl::StrSplit(reader.text(), ' ', absl::SkipEmpty());
+      SizedFacts& sized = found[reader.integer()];
+      sized.facts.is_official = reader.boolean();
+      sized.facts.tags = absl::StrSplit(reader.text(), ' ', absl::SkipEmpty());
+      sized.version_bytes = reader.integer_as<std::size_t>();
+      sized.example_bytes = reader.integer_as<std::size_t>();
     }
-    for (Version& version : read_all(connection.run(kLatestVersions, wanted), read_version)) {
+    std::vector<ModelId> with_version, with_example;
+    FactsBudget budget(bounds);
+    for (const ModelId id : ids) {
+      SizedFacts& sized = found[id];
+      const FactsBudget::Share share = budget.next(sized.version_bytes, sized.example_bytes);
+      sized.facts.is_cut = share.is_cut;
+      if (share.has_version && sized.version_bytes > 0) with_version.push_back(id);
+      if (share.has_example && sized.example_bytes > 0) with_example.push_back(id);
+    }
+    for (Version& version :
+         read_all(connection.run(kLatestVersions, sql_numbers(with_version)), read_version)) {
       const ModelId model = version.model;
-      found[model].latest = std::move(version);
+      found[model].facts.latest = std::move(version);
     }
-    for (Example& example : read_all(connection.run(kDefaultExamples, wanted), read_example)) {
+    for (Example& example :
+         read_all(connection.run(kDefaultExamples, sql_numbers(with_example)), read_example)) {
       const ModelId model = example.model;
-      found[model].default_example = std::move(example);
+      found[model].facts.default_example = std::move(example);
     }
     std::vector<ModelFacts> facts;
-    for (const ModelId id : ids) facts.push_back(found[id]);
+    for (const ModelId id : ids) facts.push_back(std::move(found[id].facts));
     return facts;
   });
 }

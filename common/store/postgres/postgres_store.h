@@ -73,7 +73,6 @@ class PostgresStore final : public PredictionStore,
   Result<Token> create_token(const Token& token) override;
   Result<TokenOwner> get_token_owner(std::string_view hash) override;
   Result<std::vector<Token>> list_tokens(AccountId account) override;
-  Status disable_token(std::int64_t token_id, WallTime now) override;
   Status touch_token(std::int64_t token_id, WallTime now) override;
   Result<std::vector<Hardware>> list_hardware() override;
   Status put_hardware(const Hardware& hardware, std::int32_t position) override;
@@ -113,9 +112,11 @@ class PostgresStore final : public PredictionStore,
                                                std::size_t limit) override;
   Result<std::vector<Membership>> list_organizations(AccountId user) override;
   Result<std::optional<Role>> find_role(AccountId organization, AccountId user) override;
-  Status put_member(const Membership& member, const AccountBounds& limits,
-                    const AuditEntry& entry) override;
-  Status remove_member(AccountId organization, AccountId user, const AuditEntry& entry) override;
+  Status put_member(const Membership& member, const std::optional<MemberExpectation>& expected,
+                    const AccountBounds& limits, const AuditEntry& entry) override;
+  Status remove_member(AccountId organization, AccountId user,
+                       const std::optional<MemberExpectation>& expected,
+                       const AuditEntry& entry) override;
   Result<Token> add_token(const Token& token, const AccountBounds& limits,
                           const AuditEntry& entry) override;
   Result<Token> get_token(std::int64_t id) override;
@@ -151,15 +152,17 @@ class PostgresStore final : public PredictionStore,
   // FilesStore
   Status create_file(const File& file) override;
   Result<File> get_file(FileId id, AccountId account, WallTime now) override;
-  Result<std::vector<File>> list_files(AccountId account, FileId before, WallTime now,
+  Result<std::vector<File>> list_files(AccountId account, const FilesStart& start, WallTime now,
                                        std::size_t limit) override;
   Status delete_file(FileId id, AccountId account) override;
   Result<std::vector<File>> list_expired_files(WallTime now, std::size_t limit) override;
   Status create_output(const OutputFile& file) override;
+  Status share_upload(FileId source, AccountId account, const OutputFile& file) override;
   Result<OutputFile> get_output(PredictionId prediction, std::string_view secret,
                                 std::string_view filename) override;
   Status delete_outputs(std::span<const PredictionId> predictions) override;
-  Result<std::vector<std::string>> list_dead_blobs(std::size_t limit) override;
+  Result<std::vector<std::string>> list_dead_blobs(std::string_view after,
+                                                   std::size_t limit) override;
   Status forget_dead_blobs(std::span<const std::string> keys) override;
   Result<std::vector<std::string>> find_unknown_blobs(std::span<const std::string> keys) override;
 
@@ -195,13 +198,15 @@ class PostgresStore final : public PredictionStore,
       const PredictionUsageQuery& query) override;
   Result<std::vector<Price>> list_prices(std::string_view sku) override;
   Result<Spend> get_spend(AccountId account, WallTime now) override;
+  Result<bool> is_limit_reached(AccountId account, WallTime now) override;
   Status set_spend_limit(AccountId account, LimitSetter setter,
                          std::optional<std::int64_t> micros) override;
   Result<std::int64_t> pause_deployments(WallTime now, Pausing pausing) override;
 
   // DiscoveryStore
   Result<std::vector<SearchHit>> search_models(const ModelSearch& search) override;
-  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids) override;
+  Result<std::vector<ModelFacts>> describe_models(std::span<const ModelId> ids,
+                                                  const FactsBounds& bounds) override;
   Result<bool> is_official(ModelId id) override;
   Status set_official(ModelId id, bool is_official) override;
   Result<std::int64_t> count_models(AccountId owner) override;
@@ -230,8 +235,8 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<Example>> list_examples(ModelId model,
                                              const std::optional<PageStart<PredictionId>>& start,
                                              std::size_t limit) override;
-  Result<std::vector<Example>> list_examples_of_version(VersionId version,
-                                                        std::size_t limit) override;
+  Result<std::vector<ExampleKey>> list_examples_of_version(VersionId version,
+                                                           std::size_t limit) override;
   Status remove_example(ModelId model, PredictionId prediction) override;
   Status set_default_example(ModelId model, PredictionId prediction) override;
 
@@ -268,6 +273,8 @@ class PostgresStore final : public PredictionStore,
   Result<std::vector<PredictionId>> remove_data(std::span<const DueRemoval> due) override;
 
  private:
+  Status move_removals(AccountId account, PredictionSource source);
+
   std::unique_ptr<ConnectionPool> pool_;
 };
 

@@ -5,6 +5,7 @@
 #include "common/store/postgres/connection_pool.h"
 #include "common/store/postgres/in_transaction.h"
 #include "common/store/postgres/postgres_store.h"
+#include "common/store/postgres/statements_catalog.h"
 #include "common/store/postgres/statements_deployments.h"
 #include "common/store/text.h"
 
@@ -23,9 +24,16 @@ Result<Target> PostgresStore::ensure_training_pool(VersionId version, std::strin
       rows = connection.run(kFindTrainingPool, key, hardware);
     }
     if (rows.empty()) return absl::NotFoundError("no such version");
-    const pqxx::row row = rows[0];
-    RowReader reader(row);
-    return read_target(reader);
+    const auto target_in = [](const pqxx::result& found) {
+      const pqxx::row row = found[0];
+      RowReader reader(row);
+      return read_target(reader);
+    };
+    const Target target = target_in(rows);
+    if (target.max_instances == max_instances) return target;
+    rows = connection.run(kBoundPool, target.id, max_instances);
+    if (!rows.empty()) return target_in(rows);
+    return target_in(connection.run(kFindTrainingPool, key, hardware));  // Somebody was faster.
   });
 }
 
@@ -37,6 +45,9 @@ Result<FinishOutcome> PostgresStore::finish_with_version(const Finish& finish,
     const FinishOutcome outcome = finish_in(connection, transaction, finish);
     if (outcome != FinishOutcome::kCommitted) return outcome;
     MIMEO_RETURN_IF_ERROR(put_version_in(connection, transaction, version));
+    const pqxx::result owner = connection.run_in(transaction, kOwnerOfModel, version.model);
+    append_audit_in(connection, transaction,
+                    entry_of_trained(version, owner[0][0].as<AccountId>(), finish.id));
     transaction.commit();
     return outcome;
   });

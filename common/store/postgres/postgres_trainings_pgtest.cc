@@ -9,7 +9,7 @@ TrainingsKind postgres() {
   return {"postgres", [] {
             auto made = std::make_shared<PostgresStore>(PostgresOptions{
                 .conninfo = testing_support::PrivatePostgres::shared().make_database()});
-            TrainingStores stores{*made, *made, *made, *made, *made};
+            TrainingStores stores{*made, *made, *made, *made, *made, *made};
             return TrainingsUnderTest{made, stores};
           }};
 }

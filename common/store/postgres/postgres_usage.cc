@@ -1,9 +1,10 @@
 // The UsageStore part of PostgresStore.
 
-#include <limits>
+#include <algorithm>
 
 #include "common/store/postgres/codec.h"
 #include "common/store/postgres/connection_pool.h"
+#include "common/store/postgres/meters.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_usage.h"
 
@@ -14,9 +15,15 @@ using std::chrono::milliseconds;
 
 // Instances are ordered by clocks that may differ by less than this.
 constexpr std::chrono::hours kClocksDiffer{1};
+// How far below the newest meter old ones are forgotten: those above it may be asked for. Far more
+// than clocks differ.
+constexpr std::chrono::hours kMetersKept{48};
+constexpr std::int64_t kMetersPerStep = 5000;
 // Metering waits for nobody and nobody waits for it: it may take longer than a request may.
 constexpr const char* kMeteringSession =
     "SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '2s'";
+// As may what operators ask of all accounts.
+constexpr const char* kOperatorSession = "SET LOCAL statement_timeout = '60s'";
 
 PhaseTimes times_of(RowReader& reader) {
   PhaseTimes times;
@@ -62,16 +69,50 @@ PredictionUsage prediction_usage_of(const pqxx::row& row) {
   return usage;
 }
 
-void begin_meters(Connection& connection, pqxx::transaction_base& transaction) {
-  Uuid from;
+// When the newest metered instance was ordered.
+std::optional<WallTime> newest_meter(Connection& connection, pqxx::transaction_base& transaction) {
   const pqxx::result newest = connection.run_in(transaction, kNewestMeter);
-  if (!newest.empty()) {
-    from = Uuid::lowest_at(RowReader(newest[0]).uuid().created_at() - kClocksDiffer);
-  }
+  if (newest.empty()) return std::nullopt;
+  return RowReader(newest[0]).uuid().created_at();
+}
+
+void begin_meters(Connection& connection, pqxx::transaction_base& transaction) {
+  const std::optional<WallTime> newest = newest_meter(connection, transaction);
+  const Uuid from = newest ? Uuid::lowest_at(*newest - kClocksDiffer) : Uuid();
   connection.run_in(transaction, kBeginMeters, from.hex());
 }
 
+pqxx::result usage_lines(Connection& connection, pqxx::transaction_base& transaction,
+                         const UsageQuery& query) {
+  const UsageGrouping& by = query.grouping;
+  const UsageLine after = query.after.value_or(UsageLine{});
+  const auto list = [&](const Statement& statement, auto... account) {
+    return connection.run_in(transaction, statement, sql_time(query.from), sql_time(query.to),
+                             static_cast<int>(by.step), by.by_account, by.by_hardware, by.by_model,
+                             by.by_deployment, by.by_kind, static_cast<std::int64_t>(query.limit),
+                             query.after.has_value(), sql_time(after.begin), after.account,
+                             after.sku, after.model, after.deployment,
+                             after.kind ? static_cast<int>(*after.kind) : -1, account...);
+  };
+  return query.account ? list(kListUsageOfAccount, *query.account) : list(kListUsage);
+}
+
 }  // namespace
+
+void forget_meters(Connection& connection, WallTime ended_before) {
+  WallTime begun_before = ended_before;
+  while (true) {
+    pqxx::work transaction(connection.raw());
+    const std::optional<WallTime> newest = newest_meter(connection, transaction);
+    if (!newest) return;
+    begun_before = std::min(begun_before, *newest - kMetersKept);
+    const pqxx::result gone =
+        connection.run_in(transaction, kForgetMeters, Uuid::lowest_at(begun_before).hex(),
+                          sql_time(ended_before), kMetersPerStep);
+    transaction.commit();
+    if (static_cast<std::int64_t>(gone.affected_rows()) < kMetersPerStep) return;
+  }
+}
 
 Result<Metered> PostgresStore::meter(WallTime now, std::size_t max_predictions) {
   return pool_->with("metering", [&](Connection& connection) -> Result<Metered> {
@@ -113,18 +154,12 @@ Status PostgresStore::seal_usage(WallTime before) {
 Result<std::vector<UsageLine>> PostgresStore::list_usage(const UsageQuery& query) {
   using Answer = Result<std::vector<UsageLine>>;
   return pool_->with("reading usage", [&](Connection& connection) -> Answer {
-    const UsageGrouping& by = query.grouping;
-    const AccountId lowest = query.account.value_or(0);
-    const AccountId highest = query.account.value_or(std::numeric_limits<AccountId>::max());
-    const pqxx::result rows =
-        connection.run(kListUsage, lowest, highest, sql_time(query.from), sql_time(query.to),
-                       static_cast<int>(by.step), by.by_account, by.by_hardware, by.by_model,
-                       by.by_deployment, by.by_kind, static_cast<std::int64_t>(query.limit) + 1);
-    if (rows.size() > query.limit) {
-      return absl::OutOfRangeError("more lines of usage than one answer holds");
-    }
+    pqxx::work transaction(connection.raw());
+    if (!query.account) transaction.exec(kOperatorSession);
     std::vector<UsageLine> lines;
-    for (const pqxx::row& row : rows) lines.push_back(usage_line_of(row));
+    for (const pqxx::row& row : usage_lines(connection, transaction, query)) {
+      lines.push_back(usage_line_of(row));
+    }
     return lines;
   });
 }
@@ -170,6 +205,14 @@ Result<Spend> PostgresStore::get_spend(AccountId account, WallTime now) {
     spend.limits.by_account = reader.maybe_integer();
     spend.spent = reader.integer();
     return spend;
+  });
+}
+
+Result<bool> PostgresStore::is_limit_reached(AccountId account, WallTime now) {
+  return pool_->with("reading what was spent", [&](Connection& connection) -> Result<bool> {
+    const pqxx::result rows = connection.run(kIsLimitReached, account, sql_time(month_begin(now)),
+                                             sql_time(month_end(now)));
+    return !rows.empty() && rows[0][0].as<bool>();
   });
 }
 

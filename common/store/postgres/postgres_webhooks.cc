@@ -20,6 +20,7 @@ WebhookDelivery due_of(const pqxx::row& row) {
   delivery.event = reader.integer_as<WebhookEvent>();
   delivery.redelivery_of = reader.text();
   delivery.tries = reader.integer_as<std::uint32_t>();
+  delivery.claim = reader.integer_as<std::uint32_t>();
   delivery.created_at = reader.time();
   delivery.account = reader.maybe_integer().value_or(0);
   delivery.url = reader.text();
@@ -64,11 +65,13 @@ WebhookAttempt attempt_of(const pqxx::row& row) {
 // The columns of kSettle.
 struct Settlements {
   SqlArray outbox, next, delay, delivery, account, prediction, event, url, state, next_at, at, took,
-      request_headers, request_body, request_bytes, status, response_headers, response_body, error;
+      request_headers, request_body, request_bytes, status, response_headers, response_body, error,
+      claim;
   std::vector<PredictionId> predictions;
 
   void add(const WebhookSettlement& item) {
     outbox.add(item.outbox_id);
+    claim.add(static_cast<std::int64_t>(item.claim));
     next.add(static_cast<std::int64_t>(item.then));
     delay.add(static_cast<std::int64_t>(item.delay.count()));
     const LoggedWebhook none;
@@ -160,8 +163,8 @@ Status PostgresStore::settle(std::span<const WebhookSettlement> batch) {
               s.account.take(), s.prediction.take(), s.event.take(), s.url.take(), s.state.take(),
               s.next_at.take(), s.at.take(), s.took.take(), s.request_headers.take(),
               s.request_body.take(), s.request_bytes.take(), s.status.take(),
-              s.response_headers.take(), s.response_body.take(), s.error.take(), low.hex(),
-              high.hex());
+              s.response_headers.take(), s.response_body.take(), s.error.take(), s.claim.take(),
+              low.hex(), high.hex());
     };
     if (rounds.size() == 1) {
       run([&](auto&&... all) { connection.run(std::forward<decltype(all)>(all)...); }, rounds[0]);
@@ -244,8 +247,11 @@ Result<LoggedWebhook> PostgresStore::redeliver_webhook(std::string_view id, Acco
   return pool_->with(
       "redelivering a webhook", [&](Connection& connection) -> Result<LoggedWebhook> {
         const pqxx::result rows = connection.run(kRedeliverWebhook, std::string(id), account);
-        if (rows.empty()) return absl::NotFoundError("no such webhook");
-        return delivery_of(rows[0]);
+        if (!rows.empty()) return delivery_of(rows[0]);
+        if (connection.run(kGetWebhook, std::string(id), account).empty()) {
+          return absl::NotFoundError("no such webhook");
+        }
+        return absl::FailedPreconditionError("the prediction is gone");
       });
 }
 
@@ -260,9 +266,12 @@ Status PostgresStore::remove_webhook_content(std::span<const PredictionId> predi
 
 Result<std::int64_t> PostgresStore::sweep_webhooks(WallTime before, std::size_t per_account) {
   return pool_->with("sweeping webhooks", [&](Connection& connection) -> Result<std::int64_t> {
-    const pqxx::row row =
-        connection.run(kSweepWebhooks, sql_time(before), static_cast<std::int64_t>(per_account))[0];
-    return RowReader(row).integer();
+    const pqxx::row old = connection.run(kSweepOldWebhooks, sql_time(before))[0];
+    const std::int64_t swept = RowReader(old).integer();
+    if (swept > 0) return swept;  // The surplus is looked for when no old ones are left.
+    const pqxx::row surplus =
+        connection.run(kSweepSurplusWebhooks, static_cast<std::int64_t>(per_account))[0];
+    return RowReader(surplus).integer();
   });
 }
 

@@ -40,8 +40,10 @@ inline constexpr Statement kListOrganizations{"members_organizations", MIMEO_MEM
 inline constexpr Statement kFindRole{"members_role", R"sql(
 SELECT role FROM memberships WHERE account_id = $1::bigint AND user_id = $2::bigint)sql"};
 
-inline constexpr Statement kCountOwners{"members_owners", R"sql(
-SELECT count(*) FROM memberships WHERE account_id = $1::bigint AND role = 0)sql"};
+inline constexpr Statement kCountOtherOwners{"members_owners", R"sql(
+SELECT count(*) FROM memberships AS m JOIN accounts AS u ON u.id = m.user_id
+WHERE m.account_id = $1::bigint AND m.user_id <> $2::bigint AND m.role = 0
+  AND u.disabled_at IS NULL)sql"};
 
 inline constexpr Statement kCountMembers{"members_count", R"sql(
 SELECT (SELECT count(*) FROM memberships WHERE account_id = $1::bigint),
@@ -54,6 +56,10 @@ ON CONFLICT (account_id, user_id) DO UPDATE SET role = excluded.role)sql"};
 
 inline constexpr Statement kRemoveMember{"members_remove", R"sql(
 DELETE FROM memberships WHERE account_id = $1::bigint AND user_id = $2::bigint)sql"};
+
+inline constexpr Statement kDisableMembersTokens{"members_disable_tokens", R"sql(
+UPDATE tokens SET disabled_at = $3::timestamptz
+WHERE account_id = $1::bigint AND created_by = $2::bigint AND disabled_at IS NULL)sql"};
 
 inline constexpr Statement kCountTokens{"tokens_count", R"sql(
 SELECT count(*) FROM tokens WHERE account_id = $1::bigint AND disabled_at IS NULL

@@ -6,19 +6,23 @@
 
 namespace mimeo::store {
 
-#define MIMEO_ACCOUNT_COLUMNS                                                               \
-  "a.id, a.type, a.username, a.name, a.github_url, a.avatar_url, a.weight, a.max_running, " \
-  "a.max_queued, a.webhook_secret, a.created_at, a.disabled_at"
+#define MIMEO_ACCOUNT_COLUMNS                                                                \
+  "a.id, a.type, a.username, a.name, a.github_url, a.avatar_url, a.weight, a.max_running, "  \
+  "a.max_queued, a.webhook_secret, a.file_secret, COALESCE(a.created_by, 0), a.created_at, " \
+  "a.disabled_at"
 #define MIMEO_TOKEN_COLUMNS                                                                   \
   "t.id, t.account_id, t.name, t.hash, t.prefix, t.created_at, t.expires_at, t.disabled_at, " \
   "t.last_used_at, t.scopes, COALESCE(t.created_by, 0), "                                     \
   "(SELECT username FROM accounts WHERE id = t.created_by)"
-#define MIMEO_MODEL_SELECT                                                                 \
-  "SELECT m.id, m.owner_id, a.username, m.name, m.visibility, m.description, m.sku, "      \
-  "m.github_url, m.paper_url, m.license_url, m.weights_url, m.cover_image_url, m.readme, " \
-  "(SELECT COALESCE(sum(n), 0)::bigint FROM model_runs WHERE model_id = m.id), "           \
-  "m.default_example, m.latest_version, m.created_at, m.latest_version_at "                \
+#define MIMEO_MODEL_SELECT_WITH(readme)                                                 \
+  "SELECT m.id, m.owner_id, a.username, m.name, m.visibility, m.description, m.sku, "   \
+  "m.github_url, m.paper_url, m.license_url, m.weights_url, m.cover_image_url, " readme \
+  ", (SELECT COALESCE(sum(n), 0)::bigint FROM model_runs WHERE model_id = m.id), "      \
+  "m.default_example, m.latest_version, m.created_at, m.latest_version_at "             \
   "FROM models AS m JOIN accounts AS a ON a.id = m.owner_id WHERE m.deleted_at IS NULL "
+#define MIMEO_MODEL_SELECT MIMEO_MODEL_SELECT_WITH("m.readme")
+// For lists: a README may be as large as everything else of a page.
+#define MIMEO_LISTED_MODEL_SELECT MIMEO_MODEL_SELECT_WITH("''::text")
 #define MIMEO_VERSION_COLUMNS                                                            \
   "v.id, v.model_id, v.state, v.refusal, v.repository, v.image_digest, v.image_bytes, "  \
   "v.cog_version, v.openapi_schema, v.config, v.needs_gpu, v.concurrency, v.pushed_by, " \
@@ -26,9 +30,9 @@ namespace mimeo::store {
 
 inline constexpr Statement kCreateAccount{"accounts_create", R"sql(
 INSERT INTO accounts AS a (type, username, name, github_url, avatar_url, weight, max_running,
-  max_queued, webhook_secret, created_at)
+  max_queued, webhook_secret, created_at, created_by)
 VALUES ($1::smallint, $2::text, $3::text, $4::text, $5::text, $6::double precision, $7::int, $8::int,
-  $9::text, $10::timestamptz)
+  $9::text, $10::timestamptz, NULLIF($11::bigint, 0))
 RETURNING )sql" MIMEO_ACCOUNT_COLUMNS};
 
 inline constexpr Statement kGetAccount{
@@ -62,9 +66,6 @@ inline constexpr Statement kGetTokenOwner{
 inline constexpr Statement kListTokens{
     "tokens_list", "SELECT " MIMEO_TOKEN_COLUMNS
                    " FROM tokens AS t WHERE t.account_id = $1::bigint ORDER BY t.id"};
-
-inline constexpr Statement kDisableToken{"tokens_disable", R"sql(
-UPDATE tokens SET disabled_at = COALESCE(disabled_at, $2::timestamptz) WHERE id = $1::bigint)sql"};
 
 inline constexpr Statement kTouchToken{"tokens_touch", R"sql(
 UPDATE tokens SET last_used_at = $2::timestamptz
@@ -126,6 +127,9 @@ WHERE id = $1::bigint AND deleted_at IS NULL)sql"};
 inline constexpr Statement kLockModel{"models_lock", R"sql(
 SELECT visibility, EXISTS (SELECT FROM versions WHERE model_id = models.id AND state = 0)
 FROM models WHERE id = $1::bigint AND deleted_at IS NULL FOR UPDATE)sql"};
+
+inline constexpr Statement kOwnerOfModel{"models_owner",
+                                         "SELECT owner_id FROM models WHERE id = $1::bigint"};
 
 inline constexpr Statement kDeleteModel{"models_delete", R"sql(
 UPDATE models SET deleted_at = now() WHERE id = $1::bigint)sql"};

@@ -50,6 +50,12 @@ SELECT $4::smallint, v.id, $2::text, COALESCE((
 FROM versions AS v WHERE v.id = $1::bytea
 ON CONFLICT DO NOTHING)sql"};
 
+// No row when that is its bound already.
+inline constexpr Statement kBoundPool{"targets_bound_pool", R"sql(
+UPDATE targets AS t SET max_instances = $2::int, config_seq = next_config_seq()
+WHERE id = $1::bigint AND max_instances <> $2::int
+RETURNING )sql" MIMEO_TARGET_COLUMNS};
+
 inline constexpr Statement kGetRunnable{"targets_get_runnable",
                                         MIMEO_RUNNABLE_SELECT "WHERE t.id = $1::bigint"};
 

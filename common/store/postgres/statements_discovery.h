@@ -11,13 +11,20 @@ namespace mimeo::store {
 
 // In no order.
 inline constexpr Statement kModelsByIds{"models_by_ids",
-                                        MIMEO_MODEL_SELECT "AND m.id = ANY($1::bigint[])"};
+                                        MIMEO_LISTED_MODEL_SELECT "AND m.id = ANY($1::bigint[])"};
 
+// Official or not, its tags, and how large its latest version and default example are (0 = none;
+// known without reading them).
 inline constexpr Statement kModelFacts{"models_facts", R"sql(
 SELECT m.id, m.is_official, COALESCE((
   SELECT string_agg(c.slug, ' ' ORDER BY c.slug) FROM collection_models AS cm
-  JOIN collections AS c ON c.id = cm.collection_id WHERE cm.model_id = m.id), '')
-FROM models AS m WHERE m.id = ANY($1::bigint[]))sql"};
+  JOIN collections AS c ON c.id = cm.collection_id WHERE cm.model_id = m.id), ''),
+  COALESCE((SELECT 1 + octet_length(openapi_schema) + octet_length(config) FROM versions
+    WHERE id = m.latest_version AND state = 0), 0)::bigint,
+  COALESCE((SELECT 1 + octet_length(input) + octet_length(output) + octet_length(logs)
+      + octet_length(metrics)
+    FROM examples WHERE model_id = m.id AND prediction_id = m.default_example), 0)::bigint
+FROM models AS m WHERE m.id = ANY($1::bigint[]) AND m.deleted_at IS NULL)sql"};
 
 inline constexpr Statement kLatestVersions{
     "versions_latest_of", "SELECT " MIMEO_VERSION_COLUMNS
@@ -92,7 +99,7 @@ WHERE c.slug = $1::text AND cm.collection_id = c.id AND cm.model_id = $2::bigint
 
 // $2 the viewer.
 inline constexpr Statement kCollectionModels{
-    "collections_models", MIMEO_MODEL_SELECT
+    "collections_models", MIMEO_LISTED_MODEL_SELECT
     "AND m.id IN (SELECT model_id FROM collection_models WHERE collection_id = $1::bigint) "
     "AND (m.visibility = 0 OR m.owner_id = $2::bigint) "
     "ORDER BY (SELECT position FROM collection_models WHERE collection_id = $1::bigint"

@@ -51,9 +51,13 @@ inline constexpr Statement kExamplesBefore{
     "examples_before", MIMEO_EXAMPLE_SELECT
     "AND e.model_id = $1::bigint AND (e.added_at, e.prediction_id) > ($2::timestamptz, $3::uuid)"
     " ORDER BY e.added_at, e.prediction_id LIMIT $4::bigint"};
-inline constexpr Statement kExamplesOfVersion{
-    "examples_of_version", MIMEO_EXAMPLE_SELECT "AND e.version_id = $1::bytea LIMIT $2::bigint"};
+// Also of deleted models: there, too, they have content and keep predictions.
+inline constexpr Statement kExamplesOfVersion{"examples_of_version", R"sql(
+SELECT model_id, prediction_id FROM examples WHERE version_id = $1::bytea LIMIT $2::bigint)sql"};
 
+// Before anything else of it is changed, as when one is added.
+inline constexpr Statement kLockAnyModelOfExamples{"examples_lock_any_model", R"sql(
+SELECT FROM models WHERE id = $1::bigint FOR UPDATE)sql"};
 inline constexpr Statement kRemoveExample{"examples_remove", R"sql(
 DELETE FROM examples WHERE model_id = $1::bigint AND prediction_id = $2::uuid)sql"};
 
@@ -150,8 +154,13 @@ WHERE version_id = $1::bytea)sql"};
   "SELECT account_id, create_per_minute, create_burst, read_per_minute, other_per_minute " \
   "FROM account_limits "
 
-inline constexpr Statement kListAccountLimits{"account_limits_list",
-                                              MIMEO_LIMITS_SELECT "ORDER BY account_id"};
+// An organization without its own has its maker's.
+inline constexpr Statement kListAccountLimits{"account_limits_list", MIMEO_LIMITS_SELECT R"sql(
+UNION ALL
+SELECT o.id, l.create_per_minute, l.create_burst, l.read_per_minute, l.other_per_minute
+FROM account_limits AS l JOIN accounts AS o ON o.created_by = l.account_id
+WHERE NOT EXISTS (SELECT FROM account_limits WHERE account_id = o.id)
+ORDER BY account_id)sql"};
 inline constexpr Statement kGetAccountLimits{"account_limits_get",
                                              MIMEO_LIMITS_SELECT "WHERE account_id = $1::bigint"};
 inline constexpr Statement kPutAccountLimits{"account_limits_put", R"sql(

@@ -40,6 +40,13 @@ WHERE account_id = $1::bigint AND ($2::uuid IS NULL OR id < $2::uuid)
   AND (expires_at IS NULL OR expires_at > $3::timestamptz)
 ORDER BY id DESC LIMIT $4::bigint)sql"};
 
+// The next above $2; oldest first.
+inline constexpr Statement kListFilesBackward{"files_list_backward",
+                                              "SELECT " MIMEO_FILE_COLUMNS R"sql(
+WHERE account_id = $1::bigint AND id > $2::uuid
+  AND (expires_at IS NULL OR expires_at > $3::timestamptz)
+ORDER BY id LIMIT $4::bigint)sql"};
+
 // The content that it referred to, if any.
 inline constexpr Statement kDeleteFile{"files_delete", R"sql(
 DELETE FROM files WHERE id = $1::uuid AND ($2::bigint = 0 OR account_id = $2::bigint)
@@ -60,8 +67,9 @@ WITH p AS MATERIALIZED (
   SELECT decode($4::text, 'hex'), $8::text, $6::bigint FROM p
   ON CONFLICT DO NOTHING RETURNING blob_key
 ), o AS (
-  INSERT INTO output_files (prediction_id, secret, filename, content, md5_hex, created_at)
-  SELECT id, $2::text, $3::text, decode($4::text, 'hex'), $5::text, $7::timestamptz FROM p
+  INSERT INTO output_files (prediction_id, secret, filename, content, md5_hex, created_at,
+    content_type)
+  SELECT id, $2::text, $3::text, decode($4::text, 'hex'), $5::text, $7::timestamptz, $9::text FROM p
   ON CONFLICT DO NOTHING
 ), d AS (
   INSERT INTO dead_blobs (blob_key) SELECT $8::text
@@ -70,8 +78,34 @@ WITH p AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM p))sql"};
 
+// The same with the content of an upload, $5 of the account $6, whose row is locked against deletion
+// and proves that its content is there. The content of an upload from before contents becomes one.
+// Returns whether the prediction had its data, and whether there is such an upload.
+inline constexpr Statement kShareUpload{"outputs_share", R"sql(
+WITH p AS MATERIALIZED (
+  SELECT id FROM payloads WHERE id = $1::uuid AND kind = 0 FOR KEY SHARE
+), f AS MATERIALIZED (
+  SELECT id, content, sha256_hex, md5_hex, size_bytes, content_type FROM files
+  WHERE id = $5::uuid AND account_id = $6::bigint
+    AND (expires_at IS NULL OR expires_at > $4::timestamptz)
+  FOR KEY SHARE
+), c AS (
+  INSERT INTO contents (sha256, blob_key, size_bytes)
+  SELECT decode(f.sha256_hex, 'hex'), $7::text, f.size_bytes FROM f, p WHERE f.content IS NULL
+  ON CONFLICT DO NOTHING RETURNING sha256
+), u AS (
+  UPDATE files AS t SET content = c.sha256 FROM c WHERE t.id = $5::uuid
+), o AS (
+  INSERT INTO output_files (prediction_id, secret, filename, content, md5_hex, created_at,
+    content_type)
+  SELECT p.id, $2::text, $3::text, COALESCE(f.content, decode(f.sha256_hex, 'hex')), f.md5_hex,
+    $4::timestamptz, f.content_type FROM p, f
+  ON CONFLICT DO NOTHING
+)
+SELECT EXISTS (SELECT FROM p), EXISTS (SELECT FROM f))sql"};
+
 inline constexpr Statement kGetOutput{"outputs_get", R"sql(
-SELECT c.size_bytes, encode(c.sha256, 'hex'), o.md5_hex, o.created_at, c.blob_key
+SELECT c.size_bytes, encode(c.sha256, 'hex'), o.md5_hex, o.content_type, o.created_at, c.blob_key
 FROM output_files AS o JOIN contents AS c ON c.sha256 = o.content
 WHERE o.prediction_id = $1::uuid AND o.secret = $2::text AND o.filename = $3::text)sql"};
 
@@ -93,7 +127,8 @@ inline constexpr Statement kAddDeadBlob{"dead_blobs_add", R"sql(
 INSERT INTO dead_blobs (blob_key) VALUES ($1::text) ON CONFLICT DO NOTHING)sql"};
 
 inline constexpr Statement kListDeadBlobs{"dead_blobs_list", R"sql(
-SELECT blob_key FROM dead_blobs ORDER BY blob_key LIMIT $1::bigint)sql"};
+SELECT blob_key FROM dead_blobs WHERE blob_key > $1::text
+ORDER BY blob_key LIMIT $2::bigint)sql"};
 
 inline constexpr Statement kForgetDeadBlobs{"dead_blobs_forget", R"sql(
 DELETE FROM dead_blobs WHERE blob_key = ANY($1::text[]))sql"};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/store/postgres/statement.h"
+#include "common/store/postgres/statements_billing.h"
 
 namespace mimeo::store {
 
@@ -69,19 +70,29 @@ inline constexpr Statement kListWorkers{"workers_list", R"sql(
 SELECT id, cell_id, incarnation, hostname, inventory, state, state_since
 FROM workers WHERE $1::int = 0 OR cell_id = $1 ORDER BY hostname, id)sql"};
 
-// $1, $2: the fence.
+// $1, $2: the fence. Who pays is settled here: later the training may be over, and the model
+// public.
 inline constexpr Statement kInsertInstances{"instances_insert", R"sql(
 WITH f AS MATERIALIZED (
   SELECT fence_holds($1::int, $2::bigint) AS holds
 ), n AS (
   INSERT INTO instances (id, target_id, version_id, release, worker_id, incarnation, sku,
-    gpu_indices, state, ready_at, detail)
+    gpu_indices, state, ready_at, detail, usage_kind, payer_id)
   SELECT i.id, i.target_id, i.version_id, i.release, i.worker_id, i.incarnation, i.sku,
-    i.gpu_indices::int[], i.state, i.ready_at, i.detail
+    i.gpu_indices::int[], i.state, i.ready_at, i.detail, k.kind,
+    COALESCE(CASE WHEN k.kind <> 3 THEN )sql" MIMEO_OWNER_WHO_PAYS("k.kind", "d", "o") R"sql(
+      WHEN i.started_for > 0 THEN i.started_for
+      ELSE (SELECT account_id FROM active AS a WHERE a.target_id = i.target_id AND a.st = 0
+            ORDER BY a.id LIMIT 1) END, 0)
   FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::int[], $7::uuid[], $8::bigint[], $9::text[],
-    $10::text[], $11::smallint[], $12::timestamptz[], $13::text[])
+    $10::text[], $11::smallint[], $12::timestamptz[], $13::text[], $14::bigint[])
   AS i(id, target_id, version_id, release, worker_id, incarnation, sku,
-    gpu_indices, state, ready_at, detail)
+    gpu_indices, state, ready_at, detail, started_for)
+  LEFT JOIN targets AS t ON t.id = i.target_id
+  LEFT JOIN deployments AS d ON d.id = t.deployment_id
+  LEFT JOIN versions AS v ON v.id = i.version_id
+  LEFT JOIN models AS o ON o.id = v.model_id
+  CROSS JOIN LATERAL (SELECT )sql" MIMEO_USAGE_KIND("t", "o") R"sql( AS kind) AS k
   WHERE (SELECT holds FROM f)
   ON CONFLICT (id) DO NOTHING
 )

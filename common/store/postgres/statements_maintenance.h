@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "common/store/postgres/advisory_locks.h"
 #include "common/store/postgres/statement.h"
 
 namespace mimeo::store {
@@ -11,8 +12,8 @@ inline constexpr Statement kPing{"ping", "SELECT 1"};
 inline constexpr Statement kNow{"now", "SELECT clock_timestamp()"};
 
 // One at a time makes or drops partitions.
-inline constexpr Statement kLockPartitions{"partitions_lock",
-                                           "SELECT pg_advisory_xact_lock(1835430001, 0)"};
+inline constexpr Statement kLockPartitions{
+    "partitions_lock", "SELECT pg_advisory_xact_lock(" MIMEO_LOCK_PARTITIONS ")"};
 
 inline constexpr Statement kListPartitions{"partitions_list", R"sql(
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid

@@ -148,6 +148,7 @@ WITH i AS MATERIALIZED (
     -- As first_start.h has it.
     CASE WHEN a.started_at > i.completed_at THEN COALESCE(i.started_at, i.completed_at)
       ELSE COALESCE(a.started_at, i.started_at) END AS started_at,
+    a.started_at IS NULL AND i.started_at IS NOT NULL AS starts_here,
     i.completed_at, i.output, i.logs, i.metrics, COALESCE(i.instance_id, a.instance_id) AS instance_id,
     -- Canceled without a word from its worker: from its start in this attempt on.
     COALESCE(i.billed_ms, CASE WHEN i.status = 5 AND a.st > 0 THEN
@@ -175,7 +176,18 @@ WITH i AS MATERIALIZED (
   FROM d WHERE NOT is_training
   ON CONFLICT DO NOTHING
 ), o AS (
-  INSERT INTO webhook_outbox (prediction_id, event) SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0
+  -- Sorted, so that ids rise in the order in which they are sent. A start that nobody wrote down
+  -- is owed as well. Who wants output or logs but not the end gets their last state.
+  INSERT INTO webhook_outbox (prediction_id, event)
+  SELECT id, event FROM (
+    SELECT id, 1 AS event FROM d WHERE webhook_events & 1 <> 0 AND starts_here
+    UNION ALL
+    SELECT id, CASE WHEN webhook_events & 2 <> 0 AND output <> 'null' THEN 2 ELSE 4 END FROM d
+    WHERE webhook_events & 8 = 0 AND (webhook_events & 2 <> 0 AND output <> 'null'
+      OR webhook_events & 4 <> 0 AND logs IS NOT NULL)
+    UNION ALL
+    SELECT id, 8 FROM d WHERE webhook_events & 8 <> 0) AS owed
+  ORDER BY event
 ), u AS (
   INSERT INTO usage_pending (account_id, target_id, model_id, is_training, instance_id,
     completed_at, billed_ms)

@@ -4,36 +4,36 @@
 
 #pragma once
 
+#include "common/store/postgres/advisory_locks.h"
 #include "common/store/postgres/statement.h"
+#include "common/store/postgres/statements_billing.h"
 
 namespace mimeo::store {
 
 // One process meters at a time; the others need not wait.
-inline constexpr Statement kLockMetering{"metering_lock",
-                                         "SELECT pg_try_advisory_xact_lock(1835430002, 0)"};
+inline constexpr Statement kLockMetering{
+    "metering_lock", "SELECT pg_try_advisory_xact_lock(" MIMEO_LOCK_METERING ")"};
 
 inline constexpr Statement kNewestMeter{"instance_meters_newest", R"sql(
 SELECT instance_id FROM instance_meters ORDER BY instance_id DESC LIMIT 1)sql"};
 
-// Instances from $1 on that have no meter yet get one, and with it who pays for them. A training
-// instance is set up for the training that has waited longest.
+// Instances from $1 on that have no meter yet get one. Who pays for them their rows say; only those
+// of a release that did not write it (it had no trainings of this kind) are judged as things are
+// now.
 inline constexpr Statement kBeginMeters{"instance_meters_begin", R"sql(
 INSERT INTO instance_meters (instance_id, billing, payer_id, sku, model_id, deployment_id, kind,
   began_at, metered_to)
-SELECT i.id,
-  CASE WHEN t.kind = 2 THEN 2 WHEN t.id IS NULL OR (t.kind = 1 AND o.visibility = 0) THEN 1 ELSE 0 END,
-  COALESCE(CASE
-    WHEN t.kind = 2 THEN (SELECT account_id FROM active WHERE target_id = t.id ORDER BY id LIMIT 1)
-    WHEN t.kind = 0 THEN d.owner_id
-    WHEN o.visibility = 1 THEN o.owner_id END, 0),
-  i.sku, COALESCE(o.id, 0), COALESCE(d.id, 0),
-  CASE WHEN t.kind = 2 THEN 3 WHEN t.kind = 0 THEN 0 WHEN o.visibility = 1 THEN 1 ELSE 2 END,
+SELECT i.id, )sql" MIMEO_BILLING("k.kind") R"sql(,
+  COALESCE(i.payer_id, )sql" MIMEO_OWNER_WHO_PAYS("k.kind", "d", "o") R"sql(, 0),
+  i.sku, COALESCE(o.id, 0), COALESCE(d.id, 0), k.kind,
   date_trunc('milliseconds', i.created_at), date_trunc('milliseconds', i.created_at)
 FROM instances AS i
 LEFT JOIN targets AS t ON t.id = i.target_id
 LEFT JOIN deployments AS d ON d.id = t.deployment_id
 LEFT JOIN versions AS v ON v.id = i.version_id
 LEFT JOIN models AS o ON o.id = v.model_id
+CROSS JOIN LATERAL (
+  SELECT COALESCE(i.usage_kind, )sql" MIMEO_USAGE_KIND("t", "o") R"sql() AS kind) AS k
 WHERE i.id >= $1::uuid AND NOT EXISTS (SELECT FROM instance_meters WHERE instance_id = i.id)
 ON CONFLICT DO NOTHING)sql"};
 
@@ -60,13 +60,16 @@ WITH taken AS MATERIALIZED (
   SELECT t.account_id, t.model_id, t.billed_ms, t.instance_id, date_trunc('hour', t.completed_at) AS hour,
     date_trunc('milliseconds', t.completed_at) - t.billed_ms * interval '1 millisecond' AS begin_at,
     date_trunc('milliseconds', t.completed_at) AS end_at,
-    m.began_at, m.sealed_to, COALESCE(m.sku, g.sku, '') AS sku, COALESCE(m.billing, 1) <> 0 AS is_charged,
+    m.began_at, m.sealed_to, COALESCE(m.sku, g.sku, '') AS sku,
+    -- Without an instance (it was given up, and the prediction then canceled): as one there.
+    COALESCE(m.billing, )sql" MIMEO_BILLING("e.kind") R"sql() <> 0 AS is_charged,
     COALESCE(g.deployment_id, 0) AS deployment_id,
-    CASE WHEN t.is_training THEN 3
-         ELSE COALESCE(m.kind, CASE WHEN g.deployment_id IS NULL THEN 2 ELSE 0 END) END AS kind
+    CASE WHEN t.is_training THEN 3 ELSE COALESCE(m.kind, e.kind) END AS kind
   FROM taken AS t
   LEFT JOIN instance_meters AS m ON m.instance_id = t.instance_id
   LEFT JOIN targets AS g ON g.id = t.target_id
+  LEFT JOIN models AS o ON o.id = t.model_id
+  CROSS JOIN LATERAL (SELECT )sql" MIMEO_USAGE_KIND("g", "o") R"sql( AS kind) AS e
 ), priced AS (
   SELECT k.*, CASE WHEN is_charged THEN billed_ms ELSE 0 END AS charged_ms, COALESCE((
       SELECT micros_per_second FROM hardware_prices WHERE sku = k.sku AND since <= k.begin_at
@@ -190,37 +193,63 @@ UPDATE instance_meters SET sealed_to =
        ELSE LEAST(date_trunc('minute', $1::timestamptz), date_trunc('minute', metered_to)) END
 WHERE instance_id IN (SELECT instance_id FROM gone))sql"};
 
-// $1, $2: lowest and highest account; $3, $4: hours; $5: the step; $6 to $10: the other groups.
-inline constexpr Statement kListUsage{"usage_list", R"sql(
-SELECT q.begin_at, a.username, q.sku, mo.username || '/' || m.name, po.username || '/' || d.name, q.kind,
-  q.setup_ms, q.idle_ms, q.active_ms, q.setup_nanos, q.idle_nanos, q.active_nanos, q.predictions, q.ran_ms
-FROM (
-  SELECT CASE $5::int WHEN 1 THEN hour WHEN 2 THEN date_trunc('day', hour)
-                      WHEN 3 THEN date_trunc('month', hour) END AS begin_at,
-    CASE WHEN $6::boolean THEN account_id END AS account_id, CASE WHEN $7::boolean THEN sku END AS sku,
-    CASE WHEN $8::boolean THEN model_id END AS model_id,
-    CASE WHEN $9::boolean THEN deployment_id END AS deployment_id,
-    CASE WHEN $10::boolean THEN kind END AS kind,
-    sum(setup_ms)::bigint AS setup_ms, sum(idle_ms)::bigint AS idle_ms, sum(active_ms)::bigint AS active_ms,
-    sum(setup_nanos)::bigint AS setup_nanos, sum(idle_nanos)::bigint AS idle_nanos,
-    sum(active_nanos)::bigint AS active_nanos, sum(predictions)::bigint AS predictions,
-    sum(ran_ms)::bigint AS ran_ms
-  FROM usage_totals
-  WHERE account_id BETWEEN $1::bigint AND $2::bigint
-    AND hour >= date_trunc('hour', $3::timestamptz) AND hour < $4::timestamptz
-  GROUP BY 1, 2, 3, 4, 5, 6 LIMIT $11::bigint) AS q
-LEFT JOIN accounts AS a ON a.id = q.account_id
-LEFT JOIN models AS m ON m.id = q.model_id LEFT JOIN accounts AS mo ON mo.id = m.owner_id
-LEFT JOIN deployments AS d ON d.id = q.deployment_id LEFT JOIN accounts AS po ON po.id = d.owner_id
-ORDER BY q.begin_at, a.username NULLS FIRST, q.sku, 4 NULLS FIRST, 5 NULLS FIRST, q.kind)sql"};
+// Meters of instances that ended before $2 and whose ids are below $1, at most $3 of them: nothing
+// asks for them any more.
+inline constexpr Statement kForgetMeters{"instance_meters_forget", R"sql(
+DELETE FROM instance_meters WHERE instance_id = ANY (ARRAY(
+  SELECT m.instance_id FROM instance_meters AS m
+  WHERE m.instance_id < $1::uuid AND m.is_ended AND m.metered_to < $2::timestamptz
+    AND NOT EXISTS (SELECT FROM instance_minutes AS n WHERE n.instance_id = m.instance_id)
+  ORDER BY m.instance_id LIMIT $3::bigint)))sql"};
+
+// What no 64 bits hold is shown as the most that they do.
+#define MIMEO_SUM(column) "LEAST(sum(q." column "), 9223372036854775807)::bigint AS " column
+
+// $1, $2: hours; $3: the step; $4 to $8: the other groups; $9: how many lines; $10: whether only
+// those after the line that $11 to $16 are the groups of. Names, not ids, tell lines apart.
+#define MIMEO_LIST_USAGE(whose) \
+  "SELECT NULLIF(l.begin_at, '-infinity'), l.account, l.sku, l.model, l.deployment, "             \
+  "NULLIF(l.kind, -1), l.setup_ms, l.idle_ms, l.active_ms, l.setup_nanos, l.idle_nanos, "         \
+  "l.active_nanos, l.predictions, l.ran_ms FROM ("                                                \
+  "SELECT COALESCE(q.begin_at, '-infinity') AS begin_at, COALESCE(a.username, '') AS account, "   \
+  "COALESCE(q.sku, '') AS sku, COALESCE(mo.username || '/' || m.name, '') AS model, "             \
+  "COALESCE(po.username || '/' || d.name, '') AS deployment, COALESCE(q.kind, -1) AS kind, "      \
+  MIMEO_SUM("setup_ms") ", " MIMEO_SUM("idle_ms") ", " MIMEO_SUM("active_ms") ", "                \
+  MIMEO_SUM("setup_nanos") ", " MIMEO_SUM("idle_nanos") ", " MIMEO_SUM("active_nanos") ", "       \
+  MIMEO_SUM("predictions") ", " MIMEO_SUM("ran_ms") " FROM ("                                     \
+  "SELECT CASE $3::int WHEN 1 THEN hour WHEN 2 THEN date_trunc('day', hour) "                     \
+  "WHEN 3 THEN date_trunc('month', hour) END AS begin_at, "                                       \
+  "CASE WHEN $4::boolean THEN account_id END AS account_id, "                                     \
+  "CASE WHEN $5::boolean THEN sku END AS sku, "                                                   \
+  "CASE WHEN $6::boolean THEN model_id END AS model_id, "                                         \
+  "CASE WHEN $7::boolean THEN deployment_id END AS deployment_id, "                               \
+  "CASE WHEN $8::boolean THEN kind END AS kind, sum(setup_ms) AS setup_ms, "                      \
+  "sum(idle_ms) AS idle_ms, sum(active_ms) AS active_ms, sum(setup_nanos) AS setup_nanos, "       \
+  "sum(idle_nanos) AS idle_nanos, sum(active_nanos) AS active_nanos, "                            \
+  "sum(predictions) AS predictions, sum(ran_ms) AS ran_ms FROM usage_totals "                     \
+  "WHERE " whose "hour >= date_trunc('hour', $1::timestamptz) AND hour < $2::timestamptz "        \
+  "GROUP BY 1, 2, 3, 4, 5, 6) AS q LEFT JOIN accounts AS a ON a.id = q.account_id "               \
+  "LEFT JOIN models AS m ON m.id = q.model_id LEFT JOIN accounts AS mo ON mo.id = m.owner_id "    \
+  "LEFT JOIN deployments AS d ON d.id = q.deployment_id "                                         \
+  "LEFT JOIN accounts AS po ON po.id = d.owner_id GROUP BY 1, 2, 3, 4, 5, 6) AS l "               \
+  "WHERE NOT $10::boolean OR (l.begin_at, l.account, l.sku, l.model, l.deployment, l.kind) > "    \
+  "(COALESCE($11::timestamptz, '-infinity'), $12::text, $13::text, $14::text, $15::text, "        \
+  "$16::int) ORDER BY 1 NULLS FIRST, 2, 3, 4, 5, 6 NULLS FIRST LIMIT $9::bigint"
+
+// $17: the account. A statement of its own, so that its hours alone are read, by the primary key.
+inline constexpr Statement kListUsageOfAccount{"usage_list_of_account",
+                                               MIMEO_LIST_USAGE("account_id = $17::bigint AND ")};
+inline constexpr Statement kListUsage{"usage_list", MIMEO_LIST_USAGE("")};
+
+#undef MIMEO_LIST_USAGE
+#undef MIMEO_SUM
 
 // $1: the account; ids in [$2, $3), newest first. OFFSET 0 keeps each id a look-up of its own.
 inline constexpr Statement kListPredictionUsage{"usage_list_predictions", R"sql(
 SELECT q.id, q.created_at, q.started_at, q.completed_at, q.status, q.is_training,
   mo.username || '/' || m.name, po.username || '/' || d.name, q.sku, q.billed_ms,
-  -- What a meter will say of an instance that has none yet.
-  COALESCE(q.billing <> 0, NOT q.has_instance OR q.target_kind = 2
-    OR (q.target_kind = 1 AND m.visibility = 0), true),
+  -- What a meter will say of an instance that has none yet, or would of one that is gone.
+  COALESCE(q.billing, )sql" MIMEO_BILLING("COALESCE(q.usage_kind, e.kind)") R"sql() <> 0,
   q.billed_ms * COALESCE((
     SELECT micros_per_second FROM hardware_prices
     WHERE sku = q.sku
@@ -228,31 +257,43 @@ SELECT q.id, q.created_at, q.started_at, q.completed_at, q.status, q.is_training
     ORDER BY since DESC LIMIT 1), 0)
 FROM (
   SELECT p.id, p.created_at, p.is_training, p.model_id, p.deployment_id, r.started_at, r.completed_at,
-    r.status, r.billed_ms, COALESCE(i.sku, t.sku, '') AS sku, i.billing, t.kind AS target_kind,
-    EXISTS (SELECT FROM instances WHERE id = r.instance_id) AS has_instance
+    r.status, r.billed_ms, COALESCE(n.sku, i.sku, t.sku, '') AS sku, n.billing, i.usage_kind,
+    t.kind AS target_kind
   FROM predictions AS p
   CROSS JOIN LATERAL (
     SELECT * FROM results WHERE id = p.id AND id >= $2::uuid AND id < $3::uuid OFFSET 0) AS r
-  LEFT JOIN instance_meters AS i ON i.instance_id = r.instance_id
+  LEFT JOIN instance_meters AS n ON n.instance_id = r.instance_id
+  LEFT JOIN instances AS i ON i.id = r.instance_id
   LEFT JOIN targets AS t ON t.id = p.target_id
   WHERE p.account_id = $1::bigint AND p.id >= $2::uuid AND p.id < $3::uuid AND r.attempt > 0
   ORDER BY p.id DESC LIMIT $4::bigint) AS q
 LEFT JOIN models AS m ON m.id = q.model_id LEFT JOIN accounts AS mo ON mo.id = m.owner_id
 LEFT JOIN deployments AS d ON d.id = q.deployment_id LEFT JOIN accounts AS po ON po.id = d.owner_id
+CROSS JOIN LATERAL (SELECT q.target_kind AS kind) AS t
+CROSS JOIN LATERAL (SELECT )sql" MIMEO_USAGE_KIND("t", "m") R"sql( AS kind) AS e
 ORDER BY q.id DESC)sql"};
 
 inline constexpr Statement kListPrices{"hardware_prices_list", R"sql(
 SELECT NULLIF(since, '-infinity'), micros_per_second FROM hardware_prices
 WHERE sku = $1::text ORDER BY hardware_prices.since DESC)sql"};
 
-#define MIMEO_SPENT(account)                                                               \
-  "COALESCE((SELECT sum(setup_nanos + idle_nanos + active_nanos) FROM usage_totals WHERE " \
-  "account_id = " account " AND hour >= $2::timestamptz AND hour < $3::timestamptz), 0)::bigint"
+#define MIMEO_SPENT(account)                                                       \
+  "LEAST(COALESCE((SELECT sum(setup_nanos) + sum(idle_nanos) + sum(active_nanos) " \
+  "FROM usage_totals WHERE account_id = " account                                  \
+  " AND hour >= $2::timestamptz "                                                  \
+  "AND hour < $3::timestamptz), 0), 9223372036854775807)::bigint"
 
 // $1: the account; $2, $3: the month.
 inline constexpr Statement kGetSpend{"spend_get", R"sql(
 SELECT l.by_operator_micros, l.by_account_micros, )sql" MIMEO_SPENT("$1::bigint") R"sql(
 FROM (VALUES (1)) AS one LEFT JOIN spend_limits AS l ON l.account_id = $1::bigint)sql"};
+
+// As kGetSpend; no row when there is no limit, as for most accounts: then nothing is summed up.
+inline constexpr Statement kIsLimitReached{"spend_is_reached", R"sql(
+SELECT )sql" MIMEO_SPENT("l.account_id") R"sql( / 1000
+  >= LEAST(l.by_operator_micros, l.by_account_micros)
+FROM spend_limits AS l
+WHERE l.account_id = $1::bigint AND COALESCE(l.by_operator_micros, l.by_account_micros) IS NOT NULL)sql"};
 
 // $2: by the operator, else by the account. No row when there is no such account.
 inline constexpr Statement kSetSpendLimit{"spend_set", R"sql(

@@ -105,11 +105,12 @@ class ApiTest : public CoreTest {
                    .files = files_,
                    .discovery = discovery_,
                    .deletions = discovery_,
-                   .blobs = *blobs_,
+                   .blobs = other_blobs_ ? *other_blobs_ : *blobs_,
                    .intake = *plane_->intake,
                    .hub = *plane_->hub,
                    .scheduler = plane_->scheduler,
                    .pool = pool_,
+                   .transfers = transfers_,
                    .clock = clock_,
                    .random = random_,
                    .accounts = store_,
@@ -289,7 +290,9 @@ class ApiTest : public CoreTest {
   store::MemoryDiscovery discovery_{store_};
   std::vector<std::string> trusted_proxies_;
   std::unique_ptr<blobs::LocalBlobs> blobs_;
+  blobs::BlobStore* other_blobs_ = nullptr;  // Instead of `blobs_`, from the next start() on.
   BlockingPool pool_{2};
+  BlockingPool transfers_{2};
   // What receives webhooks, on a thread of pool_; a test starts the sender if it wants any but
   // tests of its own.
   std::function<Result<http::Response>(const http::OutboundRequest&)> receive_ =

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import signal
 
-from . import addresses, ports
+from . import addresses, gpus, ports
 from .api import Api
 from .console import Console, StackError
 from .docker_engine import DockerEngine
@@ -183,9 +183,10 @@ class Stack:
             self.postgres.start()
             if layout.state not in layout.postgres_dir.parents:
                 shown.note = f"data in {layout.postgres_dir}: its user may not enter {layout.state}"
-        with step("database schema, keys and an account"):
+        with step("database schema, keys and an account") as shown:
             self._migrate()
             prepare_secrets(layout)
+            shown.note = self._add_gpu_hardware()
         with step("control plane"):
             self.control_plane.start()
         with step("image registry"):
@@ -205,6 +206,16 @@ class Stack:
             self.scheduler.stop()
             self.control_plane.stop()
         self.layout.data["schema_of"] = build
+
+    def _add_gpu_hardware(self):
+        """A class of hardware for this machine's GPU, unless there is one. Returns what it did, for people."""
+        found = gpus.find() if self.uses_docker() else []  # Containers of the other runtime have none.
+        if not found or any(one["sku"].startswith("gpu-")
+                            for one in json.loads(self.layout.cli("hardware", "list", "--json"))):
+            return ""
+        sku, name = gpus.hardware_of(*found[0])
+        self.layout.cli("hardware", "set", sku, "--name", name, "--gpus", "1")
+        return f"added the hardware {sku}: change it with `mimeo hardware set {sku}`"
 
     def _worker_id(self):
         path = self.layout.worker / "worker.json"
