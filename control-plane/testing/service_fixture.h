@@ -71,7 +71,7 @@ class ServiceFixture : public testing::Test {
   ~ServiceFixture() override {
     stop();
     scheduler_.stop();
-    loop_.drive([&] { return !scheduler_.link; });
+    loop_.finish_work();  // Streams use the loop until they are closed at both ends.
   }
 
   void fill_catalog() {

@@ -49,6 +49,12 @@ class TestLoop {
       io_.run_one_for(std::chrono::milliseconds(5));
     }
   }
+  // Runs until nothing is left that needs the loop, such as streams that close: for ends of tests.
+  void finish_work() {
+    io_.restart();
+    io_.run_for(std::chrono::seconds(20));
+    EXPECT_TRUE(io_.stopped()) << "something still needs the loop";
+  }
   // Runs what is ready now.
   void settle() {
     io_.restart();
