@@ -294,8 +294,8 @@ class Cell {
   [[nodiscard]] bool make_room(const StartWish& wish, Planning& planning, const Arbiter& arbiter);
   void create_instance(TargetState& target, std::int32_t release, const InstanceSpec& spec,
                        WorkerId worker, const std::vector<GpuIndex>& gpus, AccountId started_for);
-  [[nodiscard]] static std::vector<AccountId> training_turns(const TargetState& target,
-                                                             std::uint32_t count);
+  [[nodiscard]] std::vector<AccountId> next_started_for(const TargetState& target,
+                                                        std::uint32_t count) const;
   [[nodiscard]] std::vector<WorkerView> worker_views();
   void account_usage();
 

@@ -15,6 +15,8 @@ namespace mimeo::scheduler {
 namespace {
 
 constexpr double kHorizonSeconds = 30;  // Over which a start is judged.
+// Of a training pool, whose instances are few.
+constexpr std::size_t kTurnsLookedAt = 256;
 
 bool is_coming(const Instance& i) {
   return !i.is_leaving && i.state < InstanceState::kReady && !i.worker->is_lost;
@@ -202,10 +204,8 @@ void Cell::plan_target(TargetState& t, Planning& planning) {
       start.gain =
           std::min(load.queued * t.scaler.service_seconds(), load.slots * kHorizonSeconds) /
           (t.units * (startup + kHorizonSeconds));
-      const std::uint32_t ordered = have.coming + claimed(share.number);
-      const std::vector<AccountId> turns = training_turns(t, ordered + missing);
-      for (std::uint32_t i = ordered; i < ordered + missing; ++i) {
-        start.started_for = i < turns.size() ? turns[i] : 0;
+      for (const AccountId account : next_started_for(t, missing)) {
+        start.started_for = account;
         planning.wishes.push_back(start);
       }
       is_short = is_short || missing > 0 || claimed(share.number) > 0;
@@ -219,10 +219,33 @@ void Cell::plan_target(TargetState& t, Planning& planning) {
   if (!is_short) t.unmet_reason.clear();
 }
 
-// Of a training pool: whose trainings the next `count` instances will run first.
-std::vector<AccountId> Cell::training_turns(const TargetState& t, std::uint32_t count) {
-  if (t.config.kind != store::TargetKind::kTraining) return {};
-  return t.queue.next_accounts(count, t.scaler.service_seconds() * t.units);
+// Whom the next `count` instances are started for. In a training pool: those whose turns come next,
+// without the turns that instances on their way were started for already.
+std::vector<AccountId> Cell::next_started_for(const TargetState& t, std::uint32_t count) const {
+  std::vector<AccountId> turns;
+  if (t.config.kind == store::TargetKind::kTraining) {
+    turns = t.queue.next_accounts(kTurnsLookedAt, t.scaler.service_seconds() * t.units);
+    std::ptrdiff_t others = 0;
+    const auto take = [&](AccountId account) {
+      const auto turn = std::find(turns.begin(), turns.end(), account);
+      if (turn == turns.end()) {
+        ++others;
+      } else {
+        turns.erase(turn);
+      }
+    };
+    for (const Instance* instance : t.instances) {
+      if (is_wanted(*instance) && is_coming(*instance)) take(instance->started_for);
+    }
+    for (const Claim& claim : claims_) {
+      if (claim.target == &t) take(claim.started_for);
+    }
+    // Started for somebody who does not wait any more, or by an earlier owner of the cell: they
+    // will run what comes first.
+    turns.erase(turns.begin(), turns.begin() + std::min(others, std::ssize(turns)));
+  }
+  turns.resize(count);
+  return turns;
 }
 
 void Cell::apply_release_change(TargetState& t, std::int32_t number, store::ReleaseState from,
@@ -446,6 +469,7 @@ void Cell::create_instance(TargetState& t, std::int32_t release, const InstanceS
   instance->worker = &worker;
   instance->spec = spec;
   instance->release = release;
+  instance->started_for = started_for;
   instance->gpus = gpus;
   instance->slots = Slots::make(config != nullptr ? config->concurrency : 1);
   instance->requested_at = now();

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "scheduler/core/testing/world.h"
 
 namespace mimeo::scheduler {
@@ -210,12 +212,33 @@ TEST(CellScaling, InstancesOfATrainingPoolAreStartedForWhoeverTrainsThereFirst) 
     std::sort(accounts.begin(), accounts.end());
     return accounts;
   };
-  std::vector<AccountId> first = started_for();
-  ASSERT_FALSE(first.empty());
+  ASSERT_FALSE(started_for().empty());
   while (!w.ensures.empty()) w.make_ready();
   w.advance(seconds{300});  // The others have waited for long enough to be worth one each.
   while (!w.ensures.empty()) w.make_ready();
   EXPECT_EQ(started_for(), (std::vector<AccountId>{2, 2, 3}));
+}
+
+TEST(CellScaling, WhoComesFirstInATrainingPoolIsNotSetUpAtTheCostOfWhomItOvertakes) {
+  World w;
+  w.add_worker();
+  TargetConfig pool = w.make_target(1, 0, 4);
+  pool.kind = store::TargetKind::kTraining;
+  w.put(pool);
+  w.submit(1, 2);
+  w.make_ready();
+  w.end(w.start_next(), std::chrono::hours{1});  // Others come before account 2 from now on.
+  w.submit(1, 2);
+  w.start_next();
+  w.submit(1, 2);
+  w.advance(seconds{6});
+  ASSERT_EQ(w.ensures.size(), 1U);
+  w.submit(1, 3);
+  w.advance(seconds{6});
+  ASSERT_EQ(w.ensures.size(), 2U);
+  std::multiset<AccountId> started_for;
+  for (const auto& [id, row] : w.instances) started_for.insert(row.started_for);
+  EXPECT_EQ(started_for, (std::multiset<AccountId>{2, 2, 3}));
 }
 
 TEST(CellScaling, ARemovedVersionLetsItsTrainingEnd) {

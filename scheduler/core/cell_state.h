@@ -115,6 +115,7 @@ struct Instance {
   Worker* worker = nullptr;
   InstanceSpec spec;
   std::int32_t release = 0;
+  AccountId started_for = 0;  // As in StartWish; not known of those of an earlier owner.
   std::vector<GpuIndex> gpus;
   InstanceState state = InstanceState::kRequested;
   std::shared_ptr<Slots> slots;
