@@ -41,14 +41,15 @@ class UsageContract : public StoreContract {
   }
   Target pool_of(VersionId version) { return *catalog().ensure_version_pool(version, "cpu", 3); }
 
-  InstanceRow add_instance(const Target& target, VersionId version, AccountId started_for = 0) {
+  InstanceRow add_instance(const Target& target, VersionId version, AccountId started_for = 0,
+                           const std::string& sku = "cpu") {
     InstanceRow row;
     row.id = ids_.next();
     row.target = target.id;
     row.version = version;
     row.worker = worker_;
     row.incarnation = 7;
-    row.sku = "cpu";
+    row.sku = sku;
     row.started_for = started_for;
     EXPECT_EQ(fleet().insert_instances(fence_, {&row, 1}), absl::OkStatus());
     return row;
@@ -411,8 +412,8 @@ TEST_P(UsageContract, APriceHasARange) {
 // Months of the dearest hardware, many times over: the bill is wrong, but metering and reading go
 // on.
 TEST_P(UsageContract, SumsThatNoNumberHoldsAreTheHighest) {
-  set_price("cpu", kHighestPrice);
-  const InstanceRow instance = add_instance(pool_of(public_version_), public_version_);
+  set_price("gold", kHighestPrice);
+  const InstanceRow instance = add_instance(pool_of(public_version_), public_version_, 0, "gold");
   const WallTime now = *maintenance().now();
   for (int i = 0; i < 3; ++i) {
     ran(caller_.id, instance, public_model_.id, milliseconds{8'000'000'000}, now - hours{i});

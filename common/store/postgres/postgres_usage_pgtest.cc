@@ -9,6 +9,7 @@
 #include "common/store/postgres/connection_pool.h"
 #include "common/store/postgres/postgres_store.h"
 #include "common/store/postgres/statements_usage.h"
+#include "migrations/migrations.h"
 #include "tests/support/private_postgres.h"
 
 namespace mimeo::store {
@@ -96,7 +97,6 @@ TEST_P(UsageTables, ReadingOneAccountsUsageReadsItsHoursOnly) {
     EXPECT_NE(month.find("(account_id = "), std::string::npos) << month;
     EXPECT_NE(month.find("(hour >= "), std::string::npos) << month;
   };
-  sql("VACUUM ANALYZE");
   check();  // Connections keep the plans that they made while there was nothing.
   sql("INSERT INTO usage_totals SELECT a, timestamptz '2026-01-01' + h * interval '1 hour', 'cpu', "
       "1, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1 FROM generate_series(1, 50) AS a, "
@@ -138,10 +138,28 @@ TEST_P(UsageTables, MeteringDoesNotTakeTheLockOfAnythingElse) {
 TEST_P(UsageTables, InstancesOfAnOlderReleaseArePaidAsThingsAreNow) {
   add_instance(target_, version_);
   add_instance(pool_of(public_version_), public_version_);
+  const auto pool = trainings().ensure_training_pool(public_version_, "cpu", 4);
+  ASSERT_TRUE(pool.ok()) << pool.status();
+  const Account other = make_account("other");
+  for (const AccountId account : {other.id, caller_.id}) {
+    NewPrediction training = new_prediction();
+    training.account = account;
+    training.target = pool->id;
+    training.model = public_model_.id;
+    training.version = public_version_;
+    training.is_training = true;
+    training.destination = "caller/trained";
+    const bool runs = account == other.id;
+    if (runs) training.grant = grant();
+    ASSERT_EQ(create(training).outcome, runs ? CreateOutcome::kAssigned : CreateOutcome::kQueued);
+  }
+  add_instance(*pool, public_version_);
   sql("UPDATE instances SET usage_kind = NULL, payer_id = NULL");
   meter(*maintenance().now() + minutes{5});
   EXPECT_GE(total(account_.id).time.setup, minutes{5});
   EXPECT_GE(total(kUnbilled).time.setup, minutes{5});
+  EXPECT_GE(total(caller_.id).time.setup, minutes{5}) << "whose training waits";
+  EXPECT_TRUE(lines(other.id).empty()) << "whose training runs already";
 }
 
 TEST_P(UsageTables, MetersAreForgottenWithTheRecordsOfTheirPredictions) {
@@ -187,6 +205,32 @@ TEST_P(UsageTables, NoPriceIsOutOfItsRange) {
   const std::string insert = "INSERT INTO hardware_prices VALUES ('cpu', now(), ";
   EXPECT_THROW(sql(insert + "-1)"), pqxx::check_violation);
   EXPECT_THROW(sql(insert + "1000000001)"), pqxx::check_violation);
+}
+
+TEST(UsageMigration, PricesWithoutMeaningBecomeTheNearestThatHaveOne) {
+  pqxx::connection connection(testing_support::PrivatePostgres::shared().make_empty_database());
+  pqxx::nontransaction database(connection);
+  for (const Migration& migration : migrations()) {
+    if (migration.name == "0016_billing_terms") {
+      for (const char* price : {"-5", "7", "2000000000"}) {
+        database.exec(std::string("INSERT INTO hardware VALUES ('at ") + price +
+                      "', '', 0, 0, 0, 0, 0, 0, " + price + ")");
+        database.exec(std::string("INSERT INTO hardware_prices VALUES ('cpu', now() + interval '") +
+                      price + " ms', " + price + ")");
+      }
+    }
+    database.exec(std::string(migration.sql));
+  }
+  const auto ordered = [&](const std::string& column, const std::string& table) {
+    std::vector<std::int64_t> prices;
+    for (const auto& row : database.exec("SELECT " + column + " FROM " + table + " ORDER BY 1")) {
+      prices.push_back(row[0].as<std::int64_t>());
+    }
+    return prices;
+  };
+  const std::vector<std::int64_t> expected{0, 7, kHighestPrice};
+  EXPECT_EQ(ordered("price_micros_per_second", "hardware"), expected);
+  EXPECT_EQ(ordered("micros_per_second", "hardware_prices"), expected);
 }
 
 }  // namespace mimeo::store

@@ -18,13 +18,14 @@ inline constexpr Statement kNewestMeter{"instance_meters_newest", R"sql(
 SELECT instance_id FROM instance_meters ORDER BY instance_id DESC LIMIT 1)sql"};
 
 // Instances from $1 on that have no meter yet get one. Who pays for them their rows say; only those
-// of a release that did not write it (it had no trainings of this kind) are judged as things are
-// now.
+// that a scheduler of an older release ordered are judged as things are now.
 inline constexpr Statement kBeginMeters{"instance_meters_begin", R"sql(
 INSERT INTO instance_meters (instance_id, billing, payer_id, sku, model_id, deployment_id, kind,
   began_at, metered_to)
 SELECT i.id, )sql" MIMEO_BILLING("k.kind") R"sql(,
-  COALESCE(i.payer_id, )sql" MIMEO_OWNER_WHO_PAYS("k.kind", "d", "o") R"sql(, 0),
+  COALESCE(i.payer_id, )sql" MIMEO_OWNER_WHO_PAYS("k.kind", "d", "o") R"sql(,
+    CASE WHEN k.kind = 3 THEN (SELECT account_id FROM active AS a WHERE a.target_id = i.target_id
+      ORDER BY a.st, a.id LIMIT 1) END, 0),
   i.sku, COALESCE(o.id, 0), COALESCE(d.id, 0), k.kind,
   date_trunc('milliseconds', i.created_at), date_trunc('milliseconds', i.created_at)
 FROM instances AS i
