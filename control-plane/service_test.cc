@@ -68,18 +68,19 @@ TEST_F(ServiceTest, TheAddressesForPeopleSayHowToCallTheApi) {
   const std::string site = "https://mimeo.example";
   for (const std::string address : {created["urls"]["web"], model["url"]}) {
     ASSERT_TRUE(address.starts_with(site)) << address;
-    const http::Response page = call("GET", address.substr(site.size()));
+    const http::Response page = visit("GET", address.substr(site.size()));
     EXPECT_EQ(page.status, 200) << address;
     EXPECT_EQ(page.headers.get("Content-Type"), "text/html; charset=utf-8") << address;
-    const http::Response head = call("HEAD", address.substr(site.size()));
+    const http::Response head = visit("HEAD", address.substr(site.size()));
     EXPECT_EQ(head.status, 200) << address;
     EXPECT_EQ(head.body, "") << address;
   }
-  EXPECT_EQ(call("GET", "/acme/nothing").status, 200) << "it does not tell what there is";
+  EXPECT_EQ(visit("GET", "/acme/nothing").status, 200) << "it does not tell what there is";
+  EXPECT_EQ(call("GET", "/acme/nothing").status, 404) << "with a token it is a call";
   for (const char* path : {"/hardware/x", "/predictions/x", "/registry/x", "/v1/acme/hello"}) {
-    const http::Response missing = call("GET", path);
-    EXPECT_EQ(missing.status, 404) << path;
-    EXPECT_EQ(missing.headers.get("Content-Type"), "application/problem+json") << path;
+    const http::Response none = visit("GET", path);
+    EXPECT_GE(none.status, 401) << path;
+    EXPECT_EQ(none.headers.get("Content-Type"), "application/problem+json") << path;
   }
 }
 

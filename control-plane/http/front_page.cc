@@ -75,25 +75,25 @@ bool is_front_page(const http::RequestHead& head) {
 
 http::Response front_page(const Urls& urls) {
   const std::string base = escape(urls.external());
-  return html("Mimeo",
-              {"<h1>Mimeo runs here</h1>\n"
-               "<p>Models behind Replicate's HTTP API, at <code>",
-               base,
-               "/v1</code>. The official Replicate clients work unmodified:</p>\n"
-               "<pre>export REPLICATE_BASE_URL='",
-               base,
-               "'\nexport REPLICATE_API_TOKEN='...'   # mimeo token create ACCOUNT</pre>\n"
-               "<p>The public models here:</p>\n<pre>curl -H \"Authorization: Bearer "
-               "$REPLICATE_API_TOKEN\" '",
-               base,
-               "/v1/models'</pre>\n"
-               "<p>For operators: <a href=\"/readyz\">ready?</a>, "
-               "<a href=\"/metrics\">metrics</a>.</p>\n"});
+  return html("Mimeo", {"<h1>Mimeo runs here</h1>\n"
+                        "<p>Models behind Replicate's HTTP API, at <code>",
+                        base,
+                        "/v1</code>. The official Replicate clients work unmodified:</p>\n"
+                        "<pre>export REPLICATE_BASE_URL='",
+                        base,
+                        "'\nexport REPLICATE_API_TOKEN='...'   # mimeo token create ACCOUNT</pre>\n"
+                        "<p>The public models here:</p>\n<pre>curl -H \"Authorization: Bearer "
+                        "$REPLICATE_API_TOKEN\" '",
+                        base,
+                        "/v1/models'</pre>\n"
+                        "<p>For operators: <a href=\"/readyz\">ready?</a>, "
+                        "<a href=\"/metrics\">metrics</a>.</p>\n"});
 }
 
 std::optional<http::Response> page_for(const http::RequestHead& head, const Urls& urls,
                                        const Router& router) {
-  if ((head.method != "GET" && head.method != "HEAD") || head.segments.size() != 2) {
+  if ((head.method != "GET" && head.method != "HEAD") || head.segments.size() != 2 ||
+      head.headers.find("Authorization")) {
     return std::nullopt;
   }
   const std::string& first = head.segments[0];

@@ -16,8 +16,10 @@ namespace mimeo::control {
 // Exactly "/", by GET or HEAD.
 [[nodiscard]] bool is_front_page(const http::RequestHead& head);
 [[nodiscard]] http::Response front_page(const Urls& urls);
-// The page of "/p/{id}" or "/{owner}/{name}", by GET or HEAD. nullopt for everything else, and for
-// paths that begin like a route of `router` or of what stands beside the API.
+// The page of "/p/{id}" or "/{owner}/{name}", by GET or HEAD. nullopt for everything else: for
+// paths that begin like a route of `router` or of what stands beside the API, and for requests with
+// credentials, which browsers do not send by themselves. Those are calls of the API, and who
+// misspelled one must not get a page for an answer.
 [[nodiscard]] std::optional<http::Response> page_for(const http::RequestHead& head,
                                                      const Urls& urls, const Router& router);
 

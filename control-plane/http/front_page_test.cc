@@ -11,7 +11,9 @@ http::RequestHead head(const std::string& method, const std::string& path) {
   http::RequestHead head;
   head.method = method;
   head.path = path;
-  for (const std::string_view piece : split(path.substr(1), "/")) head.segments.emplace_back(piece);
+  const std::string_view behind_the_slash = std::string_view(path).substr(1);
+  for (const std::string_view piece : split(behind_the_slash, "/"))
+    head.segments.emplace_back(piece);
   return head;
 }
 
@@ -73,6 +75,13 @@ TEST_F(Pages, AModelsAddressSaysHowToRunIt) {
   EXPECT_NE(body.find("/v1/models/acme/hello.v2/predictions'"), std::string::npos) << body;
   EXPECT_EQ(body.find("<b>"), std::string::npos) << "not escaped";
   EXPECT_NE(page("GET", "/p/hello"), "") << "an account may have that name";
+}
+
+TEST_F(Pages, ACallWithATokenIsNoVisit) {
+  http::RequestHead call = head("GET", "/acme/hello");
+  EXPECT_TRUE(page_for(call, urls_, router_));
+  call.headers.add("Authorization", "Bearer r8_x");
+  EXPECT_FALSE(page_for(call, urls_, router_));
 }
 
 TEST_F(Pages, NothingElseHasOne) {

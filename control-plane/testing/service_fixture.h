@@ -158,13 +158,18 @@ class ServiceFixture : public testing::Test {
     co_return true;
   }
 
+  static boost::asio::awaitable<Result<http::Response>> send(std::uint16_t port,
+                                                             http::ClientRequest request) {
+    MIMEO_CO_ASSIGN_OR_RETURN(auto connection,
+                              co_await http::ClientConnection::connect_tcp("127.0.0.1", port, 10s));
+    Result<http::Response> response = co_await connection->request(std::move(request));
+    co_return response;
+  }
   static boost::asio::awaitable<Result<http::Response>> request(std::uint16_t port,
                                                                 std::string method,
                                                                 std::string target,
                                                                 std::string body,
                                                                 std::string prefer) {
-    MIMEO_CO_ASSIGN_OR_RETURN(auto connection,
-                              co_await http::ClientConnection::connect_tcp("127.0.0.1", port, 10s));
     http::ClientRequest request;
     request.method = std::move(method);
     request.target = std::move(target);
@@ -172,7 +177,7 @@ class ServiceFixture : public testing::Test {
     request.headers.add("Authorization", std::string("Bearer ") + kTestToken);
     request.headers.add("Content-Type", "application/json");
     if (!prefer.empty()) request.headers.add("Prefer", prefer);
-    Result<http::Response> response = co_await connection->request(std::move(request));
+    Result<http::Response> response = co_await send(port, std::move(request));
     co_return response;
   }
   // At another port than service_'s: of another control plane.
@@ -190,6 +195,16 @@ class ServiceFixture : public testing::Test {
   http::Response call(std::string method, std::string target, std::string body = "",
                       std::string prefer = "") {
     auto future = begin(std::move(method), std::move(target), std::move(body), std::move(prefer));
+    auto response = loop_.finish(future);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.value_or(http::Response{});
+  }
+  // As a browser: without a token.
+  http::Response visit(std::string method, std::string target) {
+    http::ClientRequest request;
+    request.method = std::move(method);
+    request.target = std::move(target);
+    auto future = loop_.start(send(service_->http_port(), std::move(request)));
     auto response = loop_.finish(future);
     EXPECT_TRUE(response.ok()) << response.status();
     return response.value_or(http::Response{});
