@@ -21,15 +21,15 @@ class Gpus(unittest.TestCase):
         path.chmod(0o755)
         return str(path)
 
-    def stack(self, skus, runtime="docker"):
-        """A stack whose `mimeo` has these classes of hardware; `ran` is what else it was told."""
+    def stack(self, hardware, runtime="docker"):
+        """A stack whose `mimeo` has these classes of hardware (name: GPUs); `ran` is what else it was told."""
         layout = Layout(CHECKOUT, self.enterContext(tempfile.TemporaryDirectory()), None)
         layout.data["runtime"] = runtime
         self.ran = []
 
         def cli(*arguments):
             if arguments[:2] == ("hardware", "list"):
-                return json.dumps([{"sku": sku} for sku in skus])
+                return json.dumps([{"sku": sku, "gpus": gpus} for sku, gpus in hardware.items()])
             self.ran.append(arguments)
             return ""
         layout.cli = cli
@@ -55,14 +55,14 @@ class Gpus(unittest.TestCase):
         self.assertEqual(gpus.hardware_of("NVIDIA GeForce RTX 4090", 24564)[1], "Nvidia RTX 4090 GPU")
 
     def test_a_new_installation_gets_one_class_for_its_gpu(self):
-        note = self.add(self.stack(["cpu"]), [("Tesla T4", 15360), ("NVIDIA L40S", 46068)])
+        note = self.add(self.stack({"cpu": 0}), [("Tesla T4", 15360), ("NVIDIA L40S", 46068)])
         self.assertEqual(self.ran, [("hardware", "set", "gpu-t4", "--name", "Nvidia T4 GPU", "--gpus", "1")])
         self.assertIn("mimeo hardware set gpu-t4", note)
 
     def test_what_is_there_is_left_alone(self):
-        for skus, runtime, found in ((["cpu", "gpu-mine"], "docker", [("Tesla T4", 15360)]), (["cpu"], "docker", []),
-                                     (["cpu"], "process", [("Tesla T4", 15360)])):
-            self.assertEqual(self.add(self.stack(skus, runtime), found), "")
+        for hardware, runtime, found in (({"cpu": 0, "mine": 1}, "docker", [("Tesla T4", 15360)]), ({"cpu": 0}, "docker", []),
+                                         ({"cpu": 0}, "process", [("Tesla T4", 15360)])):
+            self.assertEqual(self.add(self.stack(hardware, runtime), found), "")
             self.assertEqual(self.ran, [])
 
 

@@ -208,10 +208,9 @@ class Stack:
         self.layout.data["schema_of"] = build
 
     def _add_gpu_hardware(self):
-        """A class of hardware for this machine's GPU, unless there is one. Returns what it did, for people."""
+        """A class of hardware for this machine's GPU, unless one has GPUs. Returns what it did, for people."""
         found = gpus.find() if self.uses_docker() else []  # Containers of the other runtime have none.
-        if not found or any(one["sku"].startswith("gpu-")
-                            for one in json.loads(self.layout.cli("hardware", "list", "--json"))):
+        if not found or any(one["gpus"] for one in json.loads(self.layout.cli("hardware", "list", "--json"))):
             return ""
         sku, name = gpus.hardware_of(*found[0])
         self.layout.cli("hardware", "set", sku, "--name", name, "--gpus", "1")
