@@ -74,6 +74,7 @@ def row_050_created_after_and_before(site):
     contains(ids(f"created_after={at}"), made["id"], "created_after is inclusive: the list")
     expect(made["id"] not in ids(f"created_before={at}"), "created_before is not exclusive")
     equal(ids(f"created_after={at}&created_before={at}"), [], "what lies between a time and itself")
+    contains(ids(f"created_after={made['created_at'].removesuffix('Z')}"), made["id"], "the list after a time without an offset")
     expect(made["id"] not in ids("source=web"), "a prediction of the API is listed as one of the web")
     for bad in ("created_after=yesterday", "created_before=1", "source=api"):
         equal(wire.get(f"/v1/predictions?{bad}").status, 400, f"the answer to {bad}")
