@@ -68,7 +68,7 @@ struct NewPrediction {
   std::uint8_t webhook_events = 0;  // Bits: 1 start, 2 output, 4 logs, 8 completed, 16 given.
   std::string stream_token;     // Credential in the stream URL; empty = the model cannot stream.
   std::string destination;      // Trainings: "owner/name"; else empty.
-  std::string idempotency_key;  // Empty = none; unique per account for two days.
+  std::string idempotency_key;  // Empty = none; unique per account for at least a day.
   std::optional<Grant> grant;   // Insert as assigned, if the fence still holds.
 };
 

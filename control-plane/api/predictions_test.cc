@@ -324,8 +324,7 @@ TEST_F(PredictionsApi, TrainingsNeedADestinationOfOnesOwn) {
   std::vector<json> bodies;
   bodies.push_back({{"input", input}});
   for (const json& bad : {json("acme/none"), json("nonsense"), json("stranger/x"),
-                          json("stranger/open"), json(""),
-                          json(nullptr), json(7)}) {
+                          json("stranger/open"), json(""), json(nullptr), json(7)}) {
     bodies.push_back({{"destination", bad}, {"input", input}});
   }
   for (const json& body : bodies) {

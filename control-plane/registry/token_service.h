@@ -29,7 +29,7 @@ namespace mimeo::control {
 struct RegistryTokenOptions {
   std::string service = "mimeo-registry";  // "service" of the registry's configuration.
   std::string issuer = "mimeo";            // "issuer" of the registry's configuration.
-  std::string account_url;                 // Where people make tokens; shown by `cog login`.
+  std::string account_url;                 // Where people make tokens.
   // Docker keeps a token for one push; a push of many gigabytes must not outlive it. Whether it was
   // allowed is looked at again when it is settled (version_maker.h).
   std::chrono::seconds lifetime{3600};
@@ -74,7 +74,8 @@ class RegistryTokens {
   // caller may not have are narrowed to no actions, as the protocol wants it; wrong credentials are
   // 401.
   boost::asio::awaitable<void> handle_token(http::Exchange& exchange);
-  // GET /cog/v1/display-token-url and POST /cog/v1/verify-token: what `cog login` asks.
+  // GET /cog/v1/display-token-url and POST /cog/v1/verify-token: where people make tokens, and
+  // whose a token is. `cog login` asks this of one other registry (docs/adr/0008).
   boost::asio::awaitable<void> handle_display_token_url(http::Exchange& exchange);
   boost::asio::awaitable<void> handle_verify_token(http::Exchange& exchange);
 
