@@ -135,6 +135,8 @@ Answer list_or_search(Api& api, Call& call, std::string text) {
     co_return absl::InvalidArgumentError("The query must be at most 1000 bytes long");
   }
   if (text.empty()) co_return co_await list_page(api, call);
+  store::ModelFilter order;  // A search has its own; unknown words are refused all the same.
+  MIMEO_CO_RETURN_IF_ERROR(read_order(call, order));
   co_return co_await search_page(api, call, std::move(text));
 }
 

@@ -150,6 +150,8 @@ TEST_F(ModelsApi, ListsPublicModelsInBothOrders) {
   EXPECT_EQ(ascending["results"][0]["name"], "m0");
   EXPECT_EQ(get("/v1/models?sort_by=name").status, 400);
   EXPECT_EQ(get("/v1/models?sort_direction=up").status, 400);
+  EXPECT_EQ(get("/v1/models?query=x&sort_direction=up").status, 400);
+  EXPECT_EQ(get("/v1/models?query=x&sort_direction=asc").status, 200);
   EXPECT_EQ(get("/v1/models?cursor=cD14").status, 400);
 }
 
