@@ -119,6 +119,7 @@ class Worker:
                 "--join-token-file", token_file,
                 "--state-dir", layout.worker,
                 "--runtime", runtime,
+                "--skus", ",".join(layout.data.get("skus", ["cpu"])),
                 "--shim", layout.program("mimeo-shim"),
                 "--metrics-listen", f"127.0.0.1:{layout.ports['worker_metrics']}",
                 # Models on one's own machine are idle most of the time: offer its cores several times.

@@ -99,7 +99,8 @@ class Stack:
                 and ports.wanted_base() in (None, layout.data.get("port_base"))
                 and layout.data.get("schema_of") == layout.build_of("mimeo")
                 and all(self.models.is_current(example) for example in examples)
-                and all(part.state == "running" for part in self.parts()))
+                and all(part.state == "running" for part in self.parts())
+                and layout.data.get("hardware") == self._hardware())
 
     @property
     def api(self):
@@ -186,7 +187,7 @@ class Stack:
         with step("database schema, keys and an account") as shown:
             self._migrate()
             prepare_secrets(layout)
-            shown.note = self._add_gpu_hardware()
+            shown.note = self._settle_hardware()
         with step("control plane"):
             self.control_plane.start()
         with step("image registry"):
@@ -207,14 +208,27 @@ class Stack:
             self.control_plane.stop()
         self.layout.data["schema_of"] = build
 
-    def _add_gpu_hardware(self):
-        """A class of hardware for this machine's GPU, unless one has GPUs. Returns what it did, for people."""
+    def _hardware(self):
+        """[name, GPUs] of each class of hardware that models can ask for."""
+        return [[one["sku"], one["gpus"]] for one in json.loads(self.layout.cli("hardware", "list", "--json"))]
+
+    def _settle_hardware(self):
+        """Adds a class for this machine's GPU, unless one has GPUs, and has the worker offer all that this machine
+        has the GPUs for. Returns what it added, for people."""
+        data = self.layout.data
         found = gpus.find() if self.uses_docker() else []  # Containers of the other runtime have none.
-        if not found or any(one["gpus"] for one in json.loads(self.layout.cli("hardware", "list", "--json"))):
-            return ""
-        sku, name = gpus.hardware_of(*found[0])
-        self.layout.cli("hardware", "set", sku, "--name", name, "--gpus", "1")
-        return f"added the hardware {sku}: change it with `mimeo hardware set {sku}`"
+        note = ""
+        hardware = self._hardware()
+        if found and not any(count for _, count in hardware):
+            sku, name = gpus.hardware_of(*found[0])
+            self.layout.cli("hardware", "set", sku, "--name", name, "--gpus", "1")
+            note = f"added the hardware {sku}: change it with `mimeo hardware set {sku}`"
+            hardware = self._hardware()
+        before, offered = data.get("skus", ["cpu"]), [sku for sku, count in hardware if count <= len(found)]
+        data.update(hardware=hardware, skus=offered)
+        if offered != before:
+            self.worker.stop()  # It says what it offers when it starts.
+        return note
 
     def _worker_id(self):
         path = self.layout.worker / "worker.json"
