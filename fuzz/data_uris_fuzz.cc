@@ -19,9 +19,8 @@ using namespace mimeo::worker;
 void check_name(const std::string& name) {
   MIMEO_FUZZ_CLAIM(!name.empty() && name.size() <= kLongestFileName && name.front() != '.');
   MIMEO_FUZZ_CLAIM(store::is_storable(name));
-  MIMEO_FUZZ_CLAIM(std::none_of(name.begin(), name.end(), [](unsigned char c) {
-    return c < 0x20 || c == 0x7F || c == '/';
-  }));
+  MIMEO_FUZZ_CLAIM(std::none_of(name.begin(), name.end(),
+                                [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '/'; }));
 }
 
 void check_url(std::string_view url) {
