@@ -5,6 +5,7 @@
 
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/problem.h"
+#include "control-plane/strings.h"
 
 namespace mimeo::control {
 namespace {
@@ -18,6 +19,17 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> run_sized(BlockingPool* pool
                                                               Work work) {
   if (size < kLargeBody) co_return work();
   co_return co_await pool->run(std::move(work));
+}
+
+// Each may have a line of its own, or share one (RFC 7240 section 2).
+std::string all_preferences(const http::Headers& headers) {
+  std::string all;
+  for (const auto& [name, value] : headers.fields()) {
+    if (!equals_ignoring_case(name, "Prefer")) continue;
+    if (!all.empty()) all.push_back(',');
+    all.append(value);
+  }
+  return all;
 }
 
 // The prediction as a sync create shows it when time is up. Whatever runs already, it says
@@ -64,7 +76,7 @@ Result<CreateTerms> terms_of(Api& api, const Call& call) {
   CreateTerms terms;
   terms.begin = api.parts.clock.steady();
   const http::Headers& headers = call.head->headers;
-  terms.wait = parse_prefer(headers.get("Prefer"));
+  terms.wait = parse_prefer(all_preferences(headers));
   if (const auto given = headers.find("Cancel-After")) {
     MIMEO_ASSIGN_OR_RETURN(terms.cancel_after, parse_cancel_after(*given));
   }

@@ -180,6 +180,16 @@ TEST_F(PredictionsApi, SyncAnswersWhenTheModelIsDone) {
   EXPECT_TRUE(reply.json()["metrics"].contains("predict_time"));
 }
 
+TEST_F(PredictionsApi, APreferenceMayComeOnALineOfItsOwn) {
+  plane_->scheduler.grant = grant_;
+  auto waiting = send("POST", "/v1/predictions", valid_body().dump(),
+                      {{"Prefer", "handling=lenient"}, {"prefer", "wait=10"}});
+  complete_and_wait(finish_of(next_prediction({}), R"(["Hello ","Alice"])"));
+  const Reply reply = loop_.finish(waiting);
+  EXPECT_EQ(reply.json()["status"], "succeeded");
+  EXPECT_EQ(reply.header("Preference-Applied"), "wait=10");
+}
+
 TEST_F(PredictionsApi, SyncShowsAFailureAsSuch) {
   plane_->scheduler.grant = grant_;
   auto waiting = send("POST", "/v1/predictions", valid_body().dump(), {{"Prefer", "wait"}});
