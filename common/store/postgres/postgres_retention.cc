@@ -13,6 +13,7 @@ namespace mimeo::store {
 namespace {
 
 constexpr std::int64_t kMovedAtOnce = 2'000;
+constexpr int kMostWaits = 500;  // Ten seconds, which no statement takes that writes to removals.
 
 std::int64_t number_of(PredictionSource source) { return static_cast<std::int64_t>(source); }
 
@@ -43,10 +44,20 @@ struct RemovalPosition {
   Uuid id;
 };
 
+// Until every result that may have been written by the rules from before is there.
+void await_removal_writers(Connection& connection) {
+  SqlArray writers;
+  for (const pqxx::row& row : connection.run(kListRemovalWriters)) writers.add_text(row[0].c_str());
+  const std::string list = writers.take();
+  for (int i = 0; i < kMostWaits; ++i) {
+    if (connection.run(kAwaitRemovalWriters, list).empty()) return;
+  }
+}
+
 // Of one account. nullopt at the end.
 std::optional<RemovalPosition> move_some(Connection& connection, const RemovalPosition& after) {
-  const pqxx::result last = connection.run(kMoveRemovals, after.account, after.source,
-                                           after.id.hex(), kMovedAtOnce);
+  const pqxx::result last =
+      connection.run(kMoveRemovals, after.account, after.source, after.id.hex(), kMovedAtOnce);
   if (last.empty()) return std::nullopt;
   const pqxx::row row = last[0];
   return RemovalPosition{after.account, after.source, RowReader(row).uuid()};
@@ -106,46 +117,43 @@ Result<KeepRules> PostgresStore::get_keep_rules(AccountId account) {
 // What has ended before. In steps that are short transactions: there may be millions, and others
 // must get at them meanwhile.
 Status PostgresStore::move_removals(AccountId account, PredictionSource source) {
-  // The second time for those that ended while the rule was changing: their statement saw the old
-  // one and committed after the first time had passed them.
-  for (int pass = 0; pass < 2; ++pass) {
-    RemovalPosition at{account, number_of(source), Uuid{}};
-    while (true) {
-      using Answer = Result<std::optional<RemovalPosition>>;
-      const Answer next = pool_->with("moving removals", [&](Connection& connection) -> Answer {
-        return account == 0 ? move_some_of_all(connection, at, source)
-                            : move_some(connection, at);
-      });
-      MIMEO_RETURN_IF_ERROR(next.status());
-      if (!*next) break;
-      at = **next;
-    }
+  MIMEO_RETURN_IF_ERROR(pool_->with("awaiting results", [&](Connection& connection) -> Status {
+    await_removal_writers(connection);
+    return absl::OkStatus();
+  }));
+  RemovalPosition at{account, number_of(source), Uuid{}};
+  while (true) {
+    using Answer = Result<std::optional<RemovalPosition>>;
+    const Answer next = pool_->with("moving removals", [&](Connection& connection) -> Answer {
+      return account == 0 ? move_some_of_all(connection, at, source) : move_some(connection, at);
+    });
+    MIMEO_RETURN_IF_ERROR(next.status());
+    if (!*next) return absl::OkStatus();
+    at = **next;
   }
-  return absl::OkStatus();
 }
 
-// The rule is committed first: what ends from now on obeys it.
+// The rule is committed first: what ends from now on obeys it. What is ending at this moment is
+// moved when it has ended.
 Status PostgresStore::set_keep_rule(AccountId account, PredictionSource source, KeepFor keep) {
   if (keep && *keep < kShortestKeep) {
     return absl::InvalidArgumentError("data is kept for at least 300 seconds");
   }
   std::optional<std::int64_t> seconds;
   if (keep) seconds = keep->count();
-  MIMEO_RETURN_IF_ERROR(
-      pool_->with("setting retention", [&](Connection& connection) -> Status {
-        connection.run(kSetKeepRule, account, number_of(source), seconds);
-        return absl::OkStatus();
-      }));
+  MIMEO_RETURN_IF_ERROR(pool_->with("setting retention", [&](Connection& connection) -> Status {
+    connection.run(kSetKeepRule, account, number_of(source), seconds);
+    return absl::OkStatus();
+  }));
   return move_removals(account, source);
 }
 
 Status PostgresStore::reset_keep_rule(AccountId account, PredictionSource source) {
   if (account == 0) return absl::InvalidArgumentError("the operator's rule cannot be reset");
-  MIMEO_RETURN_IF_ERROR(
-      pool_->with("setting retention", [&](Connection& connection) -> Status {
-        connection.run(kResetKeepRule, account, number_of(source));
-        return absl::OkStatus();
-      }));
+  MIMEO_RETURN_IF_ERROR(pool_->with("setting retention", [&](Connection& connection) -> Status {
+    connection.run(kResetKeepRule, account, number_of(source));
+    return absl::OkStatus();
+  }));
   return move_removals(account, source);
 }
 

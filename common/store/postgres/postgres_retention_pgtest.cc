@@ -1,3 +1,4 @@
+#include <atomic>
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
 #include <pqxx/transaction>
@@ -6,6 +7,7 @@
 
 #include "common/store/contract/retention_contract.h"
 #include "common/store/postgres/postgres_store.h"
+#include "migrations/migrations.h"
 #include "tests/support/private_postgres.h"
 
 namespace mimeo::store {
@@ -122,10 +124,12 @@ TEST_P(RemovedFromTables, ContentThatIsTooOldTakesItsOutputFilesAlong) {
 TEST_P(RemovedFromTables, WhatBreaksOffWhileOldContentGoesIsDoneTheNextTime) {
   const PredictionId training = old_training();
   for (int i = 0; i < 3; ++i) add_output(training, "s" + std::to_string(i), "abc"[i]);
-  look("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-       "$$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$");
-  look("CREATE TRIGGER refuses BEFORE DELETE ON output_files FOR EACH ROW "
-       "EXECUTE FUNCTION refuse()");
+  look(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$");
+  look(
+      "CREATE TRIGGER refuses BEFORE DELETE ON output_files FOR EACH ROW "
+      "EXECUTE FUNCTION refuse()");
   EXPECT_FALSE(drop_old().ok());
   EXPECT_EQ(count("output_files"), 3);
   look("DROP TRIGGER refuses ON output_files");
@@ -157,38 +161,44 @@ TEST_P(RemovedFromTables, OnlyWhatWasRemovedIsAnswered) {
 }
 
 TEST_P(RemovedFromTables, ARuleReachesWhatEndsWhileItChanges) {
-  const PredictionId first = ended();
-  const PredictionId late = ids_.next();
+  ended();
   pqxx::connection connection(database());
   pqxx::work ending(connection);
-  // Its statement saw the rule from before. Meanwhile somebody has the row of the other one.
-  ending.exec("INSERT INTO removals (due_at, id, account_id, source, completed_at) SELECT due_at, '" +
-              late.hex() + "', account_id, source, completed_at FROM removals");
-  ending.exec("SELECT 1 FROM removals WHERE id = '" + first.hex() + "' FOR UPDATE");
-  std::thread changing([this] {
+  // Its statement saw the rule from before.
+  ending.exec(
+      "INSERT INTO removals (due_at, id, account_id, source, completed_at) SELECT due_at, '" +
+      ids_.next().hex() + "', account_id, source, completed_at FROM removals");
+  std::atomic<bool> is_done = false;
+  std::thread changing([&] {
     EXPECT_EQ(retention().set_keep_rule(account_.id, PredictionSource::kApi, std::chrono::hours(5)),
               absl::OkStatus());
+    is_done = true;
   });
   const std::string waiting =
-      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = "
       "current_database()";
-  while (look(waiting) == "0") std::this_thread::yield();
+  while (!is_done && look(waiting) == "0") std::this_thread::yield();
+  EXPECT_FALSE(is_done) << "it waits for what is ending";
   EXPECT_EQ(look("SELECT seconds FROM retention WHERE account_id <> 0"), "18000")
       << "the rule counts before all is moved";
+  ended();  // Nothing else waits meanwhile.
   ending.commit();
   changing.join();
-  EXPECT_EQ(count("removals WHERE due_at = completed_at + interval '5 hours'"), 2);
+  EXPECT_EQ(count("removals WHERE due_at = completed_at + interval '5 hours'"), 3);
 }
 
 TEST_P(RemovedFromTables, ARuleReachesAllHoweverManyTheyAre) {
   const Account other = make_account("other");
   ended();
-  look("INSERT INTO removals (due_at, id, account_id, source, completed_at) "
-       "SELECT now(), gen_random_uuid(), " + std::to_string(account_.id) +
-       " + n % 2 * 1000, n % 3 / 2, now() FROM generate_series(1, 9000) AS n");
-  look("INSERT INTO removals (due_at, id, account_id, source, completed_at) "
-       "SELECT now(), gen_random_uuid(), " + std::to_string(other.id) +
-       ", 0, now() FROM generate_series(1, 3000) AS n");
+  look(
+      "INSERT INTO removals (due_at, id, account_id, source, completed_at) "
+      "SELECT now(), gen_random_uuid(), " +
+      std::to_string(account_.id) +
+      " + n % 2 * 1000, n % 3 / 2, now() FROM generate_series(1, 9000) AS n");
+  look(
+      "INSERT INTO removals (due_at, id, account_id, source, completed_at) "
+      "SELECT now(), gen_random_uuid(), " +
+      std::to_string(other.id) + ", 0, now() FROM generate_series(1, 3000) AS n");
   const auto set = [this](AccountId account, int hours) {
     EXPECT_EQ(retention().set_keep_rule(account, PredictionSource::kApi, std::chrono::hours(hours)),
               absl::OkStatus());
@@ -209,9 +219,11 @@ TEST_P(RemovedFromTables, ARuleReachesAllHoweverManyTheyAre) {
 TEST_P(RemovedFromTables, AnUploadFromBeforeContentsIsSharedToo) {
   const PredictionId id = ended();
   const FileId upload = ids_.next();
-  look("INSERT INTO files (id, account_id, name, content_type, size_bytes, sha256_hex, md5_hex, "
-       "metadata, created_at) VALUES ('" + upload.hex() + "', " + std::to_string(account_.id) +
-       ", 'old', 'a/b', 3, '" + std::string(64, 'e') + "', 'm', '{}', now())");
+  look(
+      "INSERT INTO files (id, account_id, name, content_type, size_bytes, sha256_hex, md5_hex, "
+      "metadata, created_at) VALUES ('" +
+      upload.hex() + "', " + std::to_string(account_.id) + ", 'old', 'a/b', 3, '" +
+      std::string(64, 'e') + "', 'm', '{}', now())");
   OutputFile shared = output_of(id, "s1");
   ASSERT_EQ(files().share_upload(upload, account_.id, shared), absl::OkStatus());
   EXPECT_EQ(files().get_output(id, "s1", "out.png")->blob_key, "files/" + upload.str());
@@ -219,6 +231,34 @@ TEST_P(RemovedFromTables, AnUploadFromBeforeContentsIsSharedToo) {
   EXPECT_EQ(count("dead_blobs"), 0);
   sweep(now_ + kApiDefault);
   EXPECT_EQ(look("SELECT blob_key FROM dead_blobs"), "files/" + upload.str());
+}
+
+// Who was kept, released and kept again had two places.
+TEST(RemovalsMigration, LeavesEachPredictionThePlaceThatIsDueFirst) {
+  pqxx::connection connection(testing_support::PrivatePostgres::shared().make_empty_database());
+  pqxx::work work(connection);
+  for (const Migration& migration : migrations()) {
+    if (migration.number == 17) {
+      work.exec(
+          "INSERT INTO removals SELECT make_timestamptz(2030, month, 1, 0, 0, 0), id, 1, 0, now() "
+          "FROM generate_series(1, 3) AS month, (VALUES "
+          "('00000000-0000-0000-0000-000000000001'::uuid), "
+          "('00000000-0000-0000-0000-000000000002'::uuid)) AS v(id) "
+          "WHERE month > 1 OR id::text LIKE '%1'");
+      work.exec("INSERT INTO contents (sha256, blob_key, size_bytes) VALUES ('x', 'k', 1)");
+      work.exec(
+          "INSERT INTO output_files (prediction_id, secret, filename, content, md5_hex, "
+          "created_at) "
+          "VALUES (gen_random_uuid(), 's', 'a.png', 'x', 'm', now())");
+    }
+    work.exec(std::string(migration.sql));
+  }
+  const pqxx::result left =
+      work.exec("SELECT extract(month FROM due_at)::int FROM removals ORDER BY id");
+  ASSERT_EQ(left.size(), 2);
+  EXPECT_EQ(left[0][0].as<int>(), 1);
+  EXPECT_EQ(left[1][0].as<int>(), 2);
+  EXPECT_STREQ(work.exec("SELECT content_type FROM output_files")[0][0].c_str(), "");
 }
 
 // Many uploads of one content while its last references go, again and again: no file ever refers

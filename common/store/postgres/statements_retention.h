@@ -28,12 +28,24 @@ ON CONFLICT (account_id, source) DO UPDATE SET seconds = excluded.seconds)sql"};
 inline constexpr Statement kResetKeepRule{"retention_reset", R"sql(
 DELETE FROM retention WHERE account_id = $1::bigint AND source = $2::smallint)sql"};
 
+// After a rule has changed: the transactions that write to removals, each of which may have seen
+// the rule from before. A statement takes this lock before its snapshot, so that who comes later
+// sees the new rule. (Waiting for a lock of our own would hold up every result behind it.)
+inline constexpr Statement kListRemovalWriters{"removals_writers", R"sql(
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'removals'::regclass AND mode = 'RowExclusiveLock'
+  AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))sql"};
+
+// No row when all of these have ended; else one, a moment later.
+inline constexpr Statement kAwaitRemovalWriters{"removals_await_writers", R"sql(
+SELECT pg_sleep(0.02) WHERE EXISTS (
+  SELECT FROM pg_locks WHERE virtualtransaction = ANY($1::text[])))sql"};
+
 // What has ended already, after a rule has changed, in steps: looks at the next $4 behind the id $3
 // of the account $1, and moves those whose time is another now. The last id that it looked at.
 inline constexpr Statement kMoveRemovals{
-    "removals_move",
-    "WITH s AS MATERIALIZED (SELECT r.id, r.due_at, " MIMEO_REMOVAL_DUE(
-        "r.account_id", "r.source", "r.completed_at") R"sql( AS due
+    "removals_move", "WITH s AS MATERIALIZED (SELECT r.id, r.due_at, " MIMEO_REMOVAL_DUE(
+                         "r.account_id", "r.source", "r.completed_at") R"sql( AS due
   FROM removals AS r WHERE account_id = $1::bigint AND source = $2::smallint AND id > $3::uuid
   ORDER BY id LIMIT $4::bigint
 ), u AS (
