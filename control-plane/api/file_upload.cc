@@ -1,10 +1,10 @@
 // POST /files: a multipart body, streamed into the blob store. Every client has its own habits, so
 // parts are matched by their names only.
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "common/base/file_names.h"
 #include "common/blobs/blob_key.h"
 #include "common/store/text.h"
 #include "control-plane/api/file_metadata.h"
@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestField = 64 * 1024;
 constexpr std::size_t kLongestName = 255;
+constexpr const char* kUnknownType = "application/octet-stream";
 
 // Collects the parts of one upload; the content goes to the blob store as it comes. Used on threads
 // for transfers, one call at a time, and it dies on one: giving an upload up is work, too.
@@ -86,11 +87,8 @@ class Upload final : public PartSink {
       return absl::InvalidArgumentError("the file's name must be at most 255 bytes long");
     }
     file_.name = store::sanitize_text(name);
-    std::string type = type_field_.value_or(part_type_);
-    const bool is_fine =
-        !type.empty() && type.size() <= kLongestName &&
-        std::all_of(type.begin(), type.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
-    file_.content_type = is_fine ? type : "application/octet-stream";
+    file_.content_type = checked_content_type(type_field_.value_or(part_type_));
+    if (file_.content_type.empty()) file_.content_type = kUnknownType;
     return absl::OkStatus();
   }
 

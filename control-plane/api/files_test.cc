@@ -1,7 +1,13 @@
+#include <future>
+#include <string>
+#include <thread>
+
 #include "common/blobs/blob_key.h"
 #include "common/crypto/crypto.h"
 #include "control-plane/api/file_links.h"
 #include "control-plane/api/testing/api_fixture.h"
+#include "control-plane/testing/busy_pool.h"
+#include "control-plane/testing/fake_files.h"
 
 namespace mimeo::control {
 namespace {
@@ -226,6 +232,51 @@ TEST_F(FilesApi, PagesOfFilesHoldAHundred) {
   EXPECT_EQ(get(next).json()["results"].size(), 1U);
 }
 
+TEST_F(FilesApi, PagesOfFilesLeadBothWays) {
+  for (int i = 0; i < 205; ++i) uploaded("x");
+  const auto follow = [this](const json& page, const char* where) {
+    return get(page[where].get<std::string>().substr(21)).json();
+  };
+  const json first = get("/v1/files").json();
+  EXPECT_EQ(first["previous"], nullptr);
+  const json second = follow(first, "next");
+  const json third = follow(second, "next");
+  EXPECT_EQ(third["results"].size(), 5U);
+  EXPECT_EQ(third["next"], nullptr);
+  EXPECT_EQ(follow(third, "previous")["results"], second["results"]);
+  const json back = follow(follow(third, "previous"), "previous");
+  EXPECT_EQ(back["results"], first["results"]);
+  EXPECT_EQ(back["previous"], nullptr);
+  EXPECT_EQ(follow(back, "next")["results"], second["results"]);
+}
+
+TEST_F(FilesApi, GivingAnUploadUpDoesNotHoldUpTheThreadOfAllConnections) {
+  MemoryBlobs blobs;
+  std::promise<std::thread::id> died_on;
+  blobs.on_writer_gone([&] { died_on.set_value(std::this_thread::get_id()); });
+  other_blobs_ = &blobs;
+  settings_.max_file = Bytes{1'000'000};
+  start();
+  const std::string content(1'000'001, 'x');
+  EXPECT_EQ(upload(part(R"(name="content"; filename="a")", "", content)).status, 413);
+  EXPECT_NE(died_on.get_future().get(), std::this_thread::get_id()) << "which runs the loop";
+}
+
+TEST_F(FilesApi, AStoreOfFilesThatHangsHoldsUpTransfersAlone) {
+  const std::string id = uploaded("content of it");
+  BusyPool busy(transfers_, 2);
+  auto down = send("GET", link(id, now_s() + 60), "", {{"Authorization", ""}});
+  auto up =
+      send("POST", "/v1/files", part(R"(name="content"; filename="a")", "", "x") + "--XyZ--\r\n",
+           {{"Content-Type", "multipart/form-data; boundary=XyZ"}});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(get("/v1/files/" + id).status, 200);
+  EXPECT_FALSE(loop_.is_ready(down));
+  EXPECT_FALSE(loop_.is_ready(up));
+  busy.release();
+  EXPECT_EQ(loop_.finish(down).body, "content of it");
+  EXPECT_EQ(loop_.finish(up).status, 201);
+}
+
 class Delivery : public ApiTest {
  protected:
   blobs::BlobInfo put(const std::string& key, const std::string& content) {
@@ -234,13 +285,15 @@ class Delivery : public ApiTest {
     return *writer->commit();
   }
   // The path of an output file with this content.
-  std::string deliver(const std::string& filename, const std::string& content) {
+  std::string deliver(const std::string& filename, const std::string& content,
+                      const std::string& type = "") {
     prediction_ = create().id;
     const std::string token = make_delivery_token(prediction_, random_);
     store::OutputFile file;
     file.prediction = prediction_;
     file.secret = parse_delivery_token(token)->secret;
     file.filename = filename;
+    file.content_type = type;
     file.created_at = clock_.now();
     file.blob_key = blobs::content_key(ids_.next());
     const blobs::BlobInfo info = put(file.blob_key, content);
@@ -304,10 +357,55 @@ TEST_F(Delivery, RangesGivePartsOfAFile) {
   EXPECT_EQ(status_if("Mon, 01 Jan 2001 00:00:00 GMT"), 200);
 }
 
+TEST_F(Delivery, PartsAreOfGetAlone) {
+  const std::string path = deliver("a.txt", "0123456789");
+  const Reply head = call("HEAD", path, "", {{"Authorization", ""}, {"Range", "bytes=2-3"}});
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.header("Content-Length"), "10");
+  EXPECT_EQ(head.header("Content-Range"), "");
+  EXPECT_EQ(call("HEAD", path, "", {{"Authorization", ""}, {"Range", "bytes=99-"}}).status, 200);
+}
+
+TEST_F(Delivery, WhoInsistsOnAnotherVersionGetsNothing) {
+  const std::string path = deliver("a.txt", "x");
+  const Reply whole = fetch(path);
+  const std::string etag = whole.header("ETag");
+  const std::string date = whole.header("Last-Modified");
+  const std::string before = "Mon, 01 Jan 2001 00:00:00 GMT";
+  EXPECT_EQ(fetch(path, {{"If-Match", "\"other\", " + etag}}).status, 200);
+  EXPECT_EQ(fetch(path, {{"If-Match", "*"}}).status, 200);
+  EXPECT_EQ(fetch(path, {{"If-Match", "W/" + etag}}).status, 412);
+  EXPECT_EQ(fetch(path, {{"If-Unmodified-Since", date}}).status, 200);
+  EXPECT_EQ(fetch(path, {{"If-Unmodified-Since", before}}).status, 412);
+  EXPECT_EQ(fetch(path, {{"If-Unmodified-Since", "yesterday"}}).status, 200) << "no date";
+  EXPECT_EQ(fetch(path, {{"If-Match", etag}, {"If-Unmodified-Since", before}}).status, 200)
+      << "the tag counts before the date";
+  const Reply refused = fetch(path, {{"If-Match", "\"other\""}, {"Range", "bytes=0-0"}});
+  EXPECT_EQ(refused.status, 412);
+  EXPECT_EQ(refused.header("Access-Control-Allow-Origin"), "*");
+  EXPECT_EQ(refused.header("Cache-Control"), "no-store");
+  EXPECT_EQ(fetch(path, {{"Range", "bytes=9-"}}).header("Cache-Control"), "no-store");
+}
+
+TEST_F(Delivery, AFileHasTheTypeThatItsModelGave) {
+  EXPECT_EQ(fetch(deliver("a.bin", "x", "audio/x-mine")).header("Content-Type"), "audio/x-mine");
+  EXPECT_EQ(fetch(deliver("a.csv", "x")).header("Content-Type"), "text/csv; charset=utf-8");
+  EXPECT_EQ(fetch(deliver("a.png", "x", "nothing")).header("Content-Type"), "image/png");
+  for (const char* type : {"text/html", "TEXT/HTML ; charset=utf-8", "application/xhtml+xml",
+                           "image/svg+xml", "text/xml", "multipart/related", "message/rfc822"}) {
+    EXPECT_EQ(fetch(deliver("a.png", "x", type)).header("Content-Disposition"), "attachment")
+        << type;
+  }
+  const std::string path = deliver("über uns.png", "x");
+  EXPECT_TRUE(path.ends_with("/%C3%BCber%20uns.png")) << path;
+  EXPECT_EQ(fetch(path).status, 200);
+}
+
 TEST_F(Delivery, ADateTellsTooThatTheClientHasTheFile) {
   const std::string path = deliver("a.txt", "x");
   const std::string date = fetch(path).header("Last-Modified");
   EXPECT_EQ(fetch(path, {{"If-Modified-Since", date}}).status, 304);
+  EXPECT_EQ(fetch(path, {{"If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"}}).status, 304);
   EXPECT_EQ(fetch(path, {{"If-Modified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"}}).status, 200);
   EXPECT_EQ(fetch(path, {{"If-Modified-Since", date}, {"If-None-Match", "\"other\""}}).status, 200)
       << "the tag counts before the date";

@@ -60,6 +60,13 @@ struct Plan {
   ByteRange range;  // Empty: no body.
 };
 
+// An answer to this client alone: no cache may give it to another.
+http::Response refused(http::Response response, const ContentHead& head) {
+  for (const auto& [name, value] : head.headers.fields()) response.headers.set(name, value);
+  response.headers.set("Cache-Control", "no-store");
+  return response;
+}
+
 Plan plan_answer(const http::RequestHead& request, const ContentHead& head, std::uint64_t size) {
   Plan plan;
   plan.response.headers = head.headers;
@@ -69,8 +76,7 @@ Plan plan_answer(const http::RequestHead& request, const ContentHead& head, std:
     headers.set("Last-Modified", http::http_date(unix_seconds(*head.modified_at)));
   }
   if (is_refused(request, head)) {
-    plan.response = problem::precondition_failed();
-    for (const auto& [name, value] : head.headers.fields()) plan.response.headers.set(name, value);
+    plan.response = refused(problem::precondition_failed(), head);
     return plan;
   }
   if (is_known(request, head)) {
@@ -84,8 +90,7 @@ Plan plan_answer(const http::RequestHead& request, const ContentHead& head, std:
   const RangeAnswer range =
       ranges_apply ? parse_range(request.headers.get("Range"), size) : RangeAnswer{};
   if (range.kind == RangeKind::kUnsatisfiable) {
-    plan.response = problem::range_not_satisfiable(size);
-    for (const auto& [name, value] : head.headers.fields()) plan.response.headers.set(name, value);
+    plan.response = refused(problem::range_not_satisfiable(size), head);
     return plan;
   }
   plan.range = {0, size};

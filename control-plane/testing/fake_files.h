@@ -24,7 +24,8 @@ namespace mimeo::control {
 class MemoryBlobs final : public blobs::BlobStore {
  public:
   Result<std::unique_ptr<blobs::BlobWriter>> create(std::string_view key) override {
-    return std::make_unique<Writer>(*this, std::string(key));
+    const std::lock_guard lock(mutex_);
+    return std::make_unique<Writer>(*this, std::string(key), on_writer_gone_);
   }
   Result<std::unique_ptr<blobs::BlobReader>> open(std::string_view key) override {
     const std::lock_guard lock(mutex_);
@@ -62,6 +63,12 @@ class MemoryBlobs final : public blobs::BlobStore {
     const std::lock_guard lock(mutex_);
     on_read_ = std::move(hook);
   }
+  // Called when a writer of what is created from now on dies, on its thread.
+  using OnWriterGone = std::function<void()>;
+  void on_writer_gone(OnWriterGone hook) {
+    const std::lock_guard lock(mutex_);
+    on_writer_gone_ = std::move(hook);
+  }
   void put(const std::string& key, std::string data) {
     const std::lock_guard lock(mutex_);
     blobs_[key] = std::move(data);
@@ -70,7 +77,11 @@ class MemoryBlobs final : public blobs::BlobStore {
  private:
   class Writer final : public blobs::BlobWriter {
    public:
-    Writer(MemoryBlobs& blobs, std::string key) : blobs_(blobs), key_(std::move(key)) {}
+    Writer(MemoryBlobs& blobs, std::string key, OnWriterGone on_gone)
+        : blobs_(blobs), key_(std::move(key)), on_gone_(std::move(on_gone)) {}
+    ~Writer() override {
+      if (on_gone_) on_gone_();
+    }
     Status write(std::string_view data) override {
       data_ += data;
       return absl::OkStatus();
@@ -87,6 +98,7 @@ class MemoryBlobs final : public blobs::BlobStore {
    private:
     MemoryBlobs& blobs_;
     const std::string key_;
+    const OnWriterGone on_gone_;
     std::string data_;
   };
   class Reader final : public blobs::BlobReader {
@@ -109,6 +121,7 @@ class MemoryBlobs final : public blobs::BlobStore {
 
   std::mutex mutex_;
   OnRead on_read_;                            // Guarded by mutex_.
+  OnWriterGone on_writer_gone_;               // Guarded by mutex_.
   std::map<std::string, std::string> blobs_;  // Guarded by mutex_.
 };
 

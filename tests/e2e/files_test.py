@@ -208,6 +208,9 @@ class Files(InstallationTest):
         self.assertEqual(get(If_None_Match=etag)[0], 304)
         status, head_headers, body = self.http.request("HEAD", path, with_token=False)
         self.assertEqual((status, body, head_headers["Content-Length"]), (200, b"", str(size)))
+        self.assertEqual(self.http.request("HEAD", path, headers={"Range": "bytes=0-1"}, with_token=False)[0], 200)
+        self.assertEqual(get(If_Match=etag)[0], 200)
+        self.assertEqual(get(If_Match='"other"')[0], 412)
         self.assertEqual(self.http.request("OPTIONS", path, headers={"Origin": "https://app.example"},
                                            with_token=False)[0], 204)
 
