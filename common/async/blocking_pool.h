@@ -54,9 +54,8 @@ class BlockingPool {
   // block when it goes. The pool outlives its owners.
   template <class T>
   std::shared_ptr<T> share(std::unique_ptr<T> object) {
-    return std::shared_ptr<T>(object.release(), [this](T* orphan) {
-      post([owned = std::unique_ptr<T>(orphan)] {});
-    });
+    return std::shared_ptr<T>(object.release(),
+                              [this](T* orphan) { post([owned = std::unique_ptr<T>(orphan)] {}); });
   }
 
   // Fire and forget, for work whose result nobody waits for.

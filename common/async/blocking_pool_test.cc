@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -74,6 +75,21 @@ TEST(BlockingPool, ManyCallersGetTheirOwnResults) {
   for (int i = 0; i < 500; ++i) group.spawn("one", run_one(&pool, &done));
   io.run();
   EXPECT_EQ(done, 500);
+}
+
+struct Watched {
+  explicit Watched(std::promise<std::thread::id>& died) : died_on(died) {}
+  ~Watched() { died_on.set_value(std::this_thread::get_id()); }
+  std::promise<std::thread::id>& died_on;
+};
+
+TEST(BlockingPool, WhatItSharesDiesOnItsThread) {
+  BlockingPool pool(1);
+  std::promise<std::thread::id> works_on, died_on;
+  pool.post([&] { works_on.set_value(std::this_thread::get_id()); });
+  std::shared_ptr<Watched> shared = pool.share(std::make_unique<Watched>(died_on));
+  shared.reset();
+  EXPECT_EQ(died_on.get_future().get(), works_on.get_future().get());
 }
 
 }  // namespace
