@@ -19,6 +19,8 @@ constexpr std::chrono::minutes kRetryAfter{10};
 constexpr std::size_t kPredictionsAtOnce = 200;
 constexpr std::size_t kFilesAtOnce = 200;
 constexpr std::size_t kBlobsAtOnce = 1'000;
+// That cannot be removed. Where there are so many, it is the store's fault and not theirs.
+constexpr std::size_t kMostPutOff = 100'000;
 
 }  // namespace
 
@@ -127,7 +129,7 @@ Status Sweeper::remove_dead_blobs() {
     for (const std::string& key : left.keys) put_off_[key] = now + kRetryAfter;
     std::erase_if(dead, [this](const std::string& key) { return put_off_.contains(key); });
     if (!dead.empty()) MIMEO_RETURN_IF_ERROR(parts_.files.forget_dead_blobs(dead));
-    if (is_last) return first;
+    if (is_last || put_off_.size() >= kMostPutOff) return first;
   }
 }
 

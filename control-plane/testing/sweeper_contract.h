@@ -268,8 +268,8 @@ TEST_P(SweeperTest, AfterItsTimeNothingOfAPredictionIsLeftAnywhere) {
   const store::PredictionView view = *store_.get(id, account_);
   EXPECT_TRUE(view.data_removed);
   EXPECT_EQ(view.status, PredictionStatus::kSucceeded);
-  for (const char* table : {"payloads", "output_files", "contents", "dead_blobs", "removals",
-                            "webhook_attempts"}) {
+  for (const char* table :
+       {"payloads", "output_files", "contents", "dead_blobs", "removals", "webhook_attempts"}) {
     const auto count =
         testing_support::look(database_, std::string("SELECT count(*) FROM ") + table);
     EXPECT_EQ(count.at(0), "0") << table;
