@@ -76,8 +76,7 @@ Result<std::string> FileCalls::key_of_output(std::string_view rest) const {
   return file->blob_key;
 }
 
-asio::awaitable<Status> FileCalls::send_text(std::string text,
-                                             rpc::ServerWriter<v1::Chunk>* out) {
+asio::awaitable<Status> FileCalls::send_text(std::string text, rpc::ServerWriter<v1::Chunk>* out) {
   for (std::size_t offset = 0; offset < text.size(); offset += kChunkBytes) {
     v1::Chunk chunk;
     chunk.set_data(text.substr(offset, kChunkBytes));

@@ -67,9 +67,9 @@ Result<std::unique_ptr<blobs::BlobStore>> open_s3(const ControlPlaneConfig& conf
   const Result<blobs::Versioning> versioning = bucket->versioning();
   if (versioning.ok() && *versioning == blobs::Versioning::kOn) {
     log::warn(
-        "the bucket {} keeps versions of what is deleted: data that users expect to be removed stays "
-        "there; turn versioning off and add a lifecycle rule that expires noncurrent versions "
-        "(docs/files.md)",
+        "the bucket {} keeps versions of what is deleted: data that users expect to be removed "
+        "stays there; turn versioning off, or add a lifecycle rule that expires noncurrent "
+        "versions (docs/files.md)",
         place.substr(0, place.find('/')));
   }
   return std::unique_ptr<blobs::BlobStore>(std::move(bucket));

@@ -50,9 +50,9 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kReadThreads = 3;      // Views, cancels, waiters, small reads of our own.
-constexpr std::size_t kApiThreads = 6;       // Everything else that the API reads and writes.
-constexpr std::size_t kHubThreads = 4;       // What workers ask of the stores.
+constexpr std::size_t kReadThreads = 3;  // Views, cancels, waiters, small reads of our own.
+constexpr std::size_t kApiThreads = 6;   // Everything else that the API reads and writes.
+constexpr std::size_t kHubThreads = 4;   // What workers ask of the stores.
 // Of files, for clients and for workers each; these use no store. A file store that hangs holds
 // these up and nobody else.
 constexpr std::size_t kTransferThreads = 16;
@@ -301,9 +301,9 @@ void Service::State::prepare_trainings() {
 }
 
 HubServiceParts Service::State::hub_parts() {
-  HubServiceParts hub_parts{*hub,        committer,   parts.predictions, parts.files,
-                            parts.fleet, parts.blobs, hub_pool,          hub_transfer_pool,
-                            clock,       parts.random, parts.metrics,    {}};
+  HubServiceParts hub_parts{*hub,        committer,    parts.predictions, parts.files,
+                            parts.fleet, parts.blobs,  hub_pool,          hub_transfer_pool,
+                            clock,       parts.random, parts.metrics,     {}};
   if (trainings) hub_parts.trainings = &*trainings;
   if (!registry) return hub_parts;
   hub_parts.pull_token = [this](const std::string& repository) -> Result<PullGrant> {

@@ -167,11 +167,10 @@ std::string checked_content_type(std::string_view content_type) {
   const std::size_t end = std::min(content_type.find_first_of("; \t"), content_type.size());
   const std::string_view name = content_type.substr(0, end);
   const std::size_t slash = name.find('/');
-  const bool is_one =
-      content_type.size() <= kLongestType && slash != std::string_view::npos &&
-      is_token(name.substr(0, slash)) && is_token(name.substr(slash + 1)) &&
-      std::all_of(content_type.begin(), content_type.end(),
-                  [](char c) { return c >= 0x20 && c < 0x7F; });
+  const bool is_one = content_type.size() <= kLongestType && slash != std::string_view::npos &&
+                      is_token(name.substr(0, slash)) && is_token(name.substr(slash + 1)) &&
+                      std::all_of(content_type.begin(), content_type.end(),
+                                  [](char c) { return c >= 0x20 && c < 0x7F; });
   if (!is_one) return {};
   return lowered(name).append(content_type.substr(end));
 }

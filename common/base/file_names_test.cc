@@ -6,8 +6,8 @@ namespace mimeo {
 namespace {
 
 TEST(FileNames, StayAsTheirOwnersGaveThem) {
-  for (const char* name : {"cat.png", "Übersicht März.pdf", "写真 (1).jpg", "a+b & c.txt", "no ending",
-                           "what?.txt", "emoji 🐈.gif"}) {
+  for (const char* name : {"cat.png", "Übersicht März.pdf", "写真 (1).jpg", "a+b & c.txt",
+                           "no ending", "what?.txt", "emoji 🐈.gif"}) {
     EXPECT_EQ(harmless_file_name(name), name);
   }
 }
@@ -26,8 +26,8 @@ TEST(FileNames, HaveNoControlCharactersAndNothingMalformed) {
   EXPECT_EQ(harmless_file_name(std::string_view("a\0b", 3)), "ab");
   EXPECT_EQ(harmless_file_name("a\xC2\x85z"), "az") << "U+0085";
   EXPECT_EQ(harmless_file_name("\x01.x"), "x");
-  for (const char* broken : {"a\xFFz", "a\xC3z", "a\xC0\xAFz", "a\xED\xA0\x80z", "a\xF5\x80\x80\x80z",
-                             "az\xE2\x82"}) {
+  for (const char* broken :
+       {"a\xFFz", "a\xC3z", "a\xC0\xAFz", "a\xED\xA0\x80z", "a\xF5\x80\x80\x80z", "az\xE2\x82"}) {
     EXPECT_EQ(harmless_file_name(broken), "az");
   }
 }

@@ -72,7 +72,8 @@ TEST(LocalBlobs, ClearsOldLeftoversAndKeepsFreshOnes) {
 
 TEST(LocalBlobs, OneThatCannotBeRemovedHoldsNoOtherUp) {
   const auto store = make_store();
-  for (const char* key : {"a/1", "a/2", "a/3"}) ASSERT_TRUE(store->create(key).value()->commit().ok());
+  for (const char* key : {"a/1", "a/2", "a/3"})
+    ASSERT_TRUE(store->create(key).value()->commit().ok());
   const NotRemoved left = store->remove_many(std::vector<std::string>{"a/1", "a//b", "a/3"});
   EXPECT_TRUE(absl::IsInvalidArgument(left.why)) << left.why;
   EXPECT_EQ(left.keys, std::vector<std::string>{"a//b"});

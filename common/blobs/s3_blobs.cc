@@ -341,8 +341,8 @@ NotRemoved S3Blobs::remove_batch(std::span<const std::string> keys) const {
   if (!answer.ok()) return {{keys.begin(), keys.end()}, answer.status()};
   NotRemoved left;
   if (!is_hidden_error(*answer)) return left;
-  left.why = absl::InternalError(
-      concat("S3 did not delete: ", first_of(xml_texts(answer->body, "Code"))));
+  left.why =
+      absl::InternalError(concat("S3 did not delete: ", first_of(xml_texts(answer->body, "Code"))));
   std::set<std::string> failed;
   for (const std::string& error : xml_texts(answer->body, "Error")) {
     failed.insert(first_of(xml_texts(error, "Key")));

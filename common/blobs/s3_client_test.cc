@@ -186,9 +186,10 @@ TEST_F(S3BlobsTest, UnfinishedUploadsAreEndedOnEveryPage) {
            "</Initiated></Upload>";
   };
   const std::string long_ago = "2020-01-01T00:00:00.000Z";
-  s3_.then(200, "<L><NextKeyMarker>p/k</NextKeyMarker><NextUploadIdMarker>u1</NextUploadIdMarker>"
-                "<IsTruncated>true</IsTruncated>" +
-                    upload("u0", long_ago) + upload("u1", "2999-01-01T00:00:00Z") + "</L>");
+  s3_.then(200,
+           "<L><NextKeyMarker>p/k</NextKeyMarker><NextUploadIdMarker>u1</NextUploadIdMarker>"
+           "<IsTruncated>true</IsTruncated>" +
+               upload("u0", long_ago) + upload("u1", "2999-01-01T00:00:00Z") + "</L>");
   s3_.then(403, error("AccessDenied"));  // Of u0: no reason not to go on.
   s3_.then(200, "<L><IsTruncated>false</IsTruncated>" + upload("u2", long_ago) + "</L>");
   s3_.then(204);
@@ -196,8 +197,7 @@ TEST_F(S3BlobsTest, UnfinishedUploadsAreEndedOnEveryPage) {
   const auto seen = s3_.seen();
   ASSERT_EQ(seen.size(), 5U) << "u1 is young";
   EXPECT_EQ(seen[2].target, "/bucket/p/k?uploadId=u0");
-  EXPECT_EQ(seen[3].target,
-            "/bucket/?key-marker=p%2Fk&prefix=p%2F&upload-id-marker=u1&uploads=");
+  EXPECT_EQ(seen[3].target, "/bucket/?key-marker=p%2Fk&prefix=p%2F&upload-id-marker=u1&uploads=");
   EXPECT_EQ(seen[4].target, "/bucket/p/k?uploadId=u2");
 }
 

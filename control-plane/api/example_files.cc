@@ -58,8 +58,8 @@ class InputSharer {
     return link;
   }
 
-  // Its URL as a file of the prediction; nullopt when it has gone meanwhile. The content stays where
-  // it is.
+  // Its URL as a file of the prediction; nullopt when it has gone meanwhile. The content stays
+  // where it is.
   Result<std::optional<std::string>> share(const store::File& source) {
     const std::string token = make_delivery_token(prediction_, api_.parts.random);
     store::OutputFile file;

@@ -189,7 +189,8 @@ TEST_F(FilesTest, WhatATryBroughtDoesNotCountInTheNextOne) {
 
 TEST_F(FilesTest, NamesStayAsTheyAre) {
   hub_.inputs["https://mimeo.example.com/delivery/t/%C3%BCber%20uns.png"] = "x";
-  const auto input = prepare({{"image", "https://mimeo.example.com/delivery/t/%C3%BCber%20uns.png"}});
+  const auto input =
+      prepare({{"image", "https://mimeo.example.com/delivery/t/%C3%BCber%20uns.png"}});
   ASSERT_TRUE(input.ok()) << input.status();
   EXPECT_TRUE(json::parse(*input)["image"].get<std::string>().ends_with("/0/%C3%BCber%20uns.png"));
   EXPECT_EQ(content_of(input_folder() / "0" / "über uns.png"), "x");

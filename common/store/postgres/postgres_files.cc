@@ -133,10 +133,10 @@ Result<std::vector<File>> PostgresStore::list_expired_files(WallTime now, std::s
 Status PostgresStore::create_output(const OutputFile& file) {
   return with_content([&] {
     return pool_->with("creating an output file", [&](Connection& connection) -> Status {
-      const pqxx::result rows = connection.run(
-          kCreateOutput, file.prediction.hex(), file.secret, file.filename, file.sha256_hex,
-          file.md5_hex, file.size_bytes, sql_time(file.created_at), file.blob_key,
-          file.content_type);
+      const pqxx::result rows =
+          connection.run(kCreateOutput, file.prediction.hex(), file.secret, file.filename,
+                         file.sha256_hex, file.md5_hex, file.size_bytes, sql_time(file.created_at),
+                         file.blob_key, file.content_type);
       if (rows[0][0].as<bool>()) return absl::OkStatus();
       return absl::NotFoundError("no such prediction, or its data was removed");
     });
@@ -146,9 +146,9 @@ Status PostgresStore::create_output(const OutputFile& file) {
 Status PostgresStore::share_upload(FileId source, AccountId account, const OutputFile& file) {
   return with_content([&] {
     return pool_->with("sharing an upload", [&](Connection& connection) -> Status {
-      const pqxx::row row = connection.run(
-          kShareUpload, file.prediction.hex(), file.secret, file.filename,
-          sql_time(file.created_at), source.hex(), account, old_blob_key(source))[0];
+      const pqxx::row row =
+          connection.run(kShareUpload, file.prediction.hex(), file.secret, file.filename,
+                         sql_time(file.created_at), source.hex(), account, old_blob_key(source))[0];
       if (!row[0].as<bool>()) {
         return absl::NotFoundError("no such prediction, or its data was removed");
       }
@@ -197,7 +197,8 @@ Result<std::vector<std::string>> PostgresStore::list_dead_blobs(std::string_view
                                                                 std::size_t limit) {
   using Answer = Result<std::vector<std::string>>;
   return pool_->with("listing dead blobs", [&](Connection& connection) -> Answer {
-    return texts_of(connection.run(kListDeadBlobs, std::string(after), static_cast<std::int64_t>(limit)));
+    return texts_of(
+        connection.run(kListDeadBlobs, std::string(after), static_cast<std::int64_t>(limit)));
   });
 }
 

@@ -78,9 +78,9 @@ WITH p AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM p))sql"};
 
-// The same with the content of an upload, $5 of the account $6, whose row is locked against deletion
-// and proves that its content is there. The content of an upload from before contents becomes one.
-// Returns whether the prediction had its data, and whether there is such an upload.
+// The same with the content of an upload, $5 of the account $6, whose row is locked against
+// deletion and proves that its content is there. The content of an upload from before contents
+// becomes one. Returns whether the prediction had its data, and whether there is such an upload.
 inline constexpr Statement kShareUpload{"outputs_share", R"sql(
 WITH p AS MATERIALIZED (
   SELECT id FROM payloads WHERE id = $1::uuid AND kind = 0 FOR KEY SHARE
