@@ -218,7 +218,8 @@ class SweeperTest : public testing::TestWithParam<std::unique_ptr<blobs::BlobSto
   std::vector<std::string> files_with(const std::string& text) {
     std::vector<std::string> found;
     for (const std::string_view prefix : {blobs::kContentPrefix, kOldOutputs}) {
-      for (const std::string& key : *blobs_.list(prefix, "", 10'000)) {
+      const std::vector<std::string> keys = *blobs_.list(prefix, "", 10'000);
+      for (const std::string& key : keys) {
         const auto reader = *blobs_.open(key);
         std::string content(reader->size_bytes(), '\0');
         EXPECT_EQ(*reader->read(0, std::span(content)), content.size());
