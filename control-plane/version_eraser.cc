@@ -38,6 +38,8 @@ Result<bool> VersionEraser::step() {
   Result<bool> done = false;
   if (const Status status = erase_examples(version); status.ok()) {
     done = erase_predictions(*deletion);
+    // Those that were added meanwhile: without predictions there can be no more.
+    if (const Status again = erase_examples(version); !again.ok()) done = again;
   } else {
     done = status;
   }

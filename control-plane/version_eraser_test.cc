@@ -81,6 +81,27 @@ TEST_F(VersionEraserTest, RemovesTheExamplesOfAModelThatWasDeletedMeanwhile) {
   EXPECT_TRUE(discovery_.list_examples_of_version(version_.id, 10)->empty());
 }
 
+TEST_F(VersionEraserTest, RemovesExamplesThatAreAddedMeanwhile) {
+  const PredictionId oldest = succeeded();
+  store::Example example;
+  example.model = model_.id;
+  example.prediction = stored(oldest);
+  for (int i = 0; i < 500; ++i) succeeded();  // As many as are erased at once.
+  Status added = absl::UnknownError("nobody tried");
+  VersionEraser eraser(
+      VersionEraserParts{discovery_, discovery_, files_, store_, pool_, [&](PredictionId) {
+                           if (absl::IsUnknown(added)) {
+                             added = discovery_.add_example(example);
+                           }
+                         }});
+  ASSERT_TRUE(discovery_.begin_version_deletion(version_.id, clock_.now()).ok());
+  ASSERT_TRUE(eraser.step().ok());
+  EXPECT_TRUE(added.ok()) << added;
+  EXPECT_FALSE(is_there(oldest));
+  EXPECT_TRUE(discovery_.list_examples_of_version(version_.id, 10)->empty());
+  EXPECT_FALSE(store_.is_kept(oldest));
+}
+
 TEST_F(VersionEraserTest, ComesBackForPredictionsThatHaveNotEnded) {
   const PredictionId done = succeeded();
   const PredictionId running = create_assigned().id;
