@@ -24,7 +24,7 @@ class ExamplesApi : public ApiTest {
     file.secret = parse_delivery_token(token)->secret;
     file.filename = name;
     file.sha256_hex = to_hex(crypto::sha256(content));
-    file.md5_hex = std::string(32, 'a');
+    file.md5_hex = to_hex(crypto::md5(content));
     file.created_at = clock_.now();
     file.blob_key = put_blob(blobs::content_key(ids_.next()), content);
     EXPECT_TRUE(files_.create_output(file).ok());
@@ -36,7 +36,7 @@ class ExamplesApi : public ApiTest {
     file.account = account_.id;
     file.name = name;
     file.sha256_hex = to_hex(crypto::sha256(content));
-    file.md5_hex = std::string(32, 'b');
+    file.md5_hex = to_hex(crypto::md5(content));
     file.created_at = clock_.now();
     file.expires_at = clock_.now() + std::chrono::hours(24);
     file.blob_key = put_blob(blobs::content_key(ids_.next()), content);
@@ -125,10 +125,8 @@ TEST_F(ExamplesApi, ItsFilesAreKept) {
   const PredictionId prediction = *PredictionId::parse(id);
   const std::string out = output_file(prediction, "out put.png", "picture");
   complete_and_wait(finish_of(prediction, json{{"image", out}, {"again", {out}}}.dump()));
-  const std::size_t blobs = blobs_->list("content", "", 100)->size();
   const json shown = mark(id).json();
   EXPECT_EQ(shown["output"]["image"], out);
-  EXPECT_EQ(blobs_->list("content", "", 100)->size(), blobs) << "nothing is copied";
   EXPECT_TRUE(out.ends_with("/out%20put.png"));
   EXPECT_NE(shown["input"]["text"], input_file) << "an upload expires";
   let_two_days_pass();

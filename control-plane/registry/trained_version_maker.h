@@ -4,9 +4,9 @@
 
 #pragma once
 
-#include <stop_token>
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
