@@ -122,7 +122,7 @@ class AccountsStore {
                                const std::optional<MemberExpectation>& expected,
                                const AuditEntry& entry) = 0;
 
-  // kNotFound without such an account.
+  // kNotFound without such an account; kAborted when who makes it is no member (any more).
   virtual Result<Token> add_token(const Token& token, const AccountBounds& limits,
                                   const AuditEntry& entry) = 0;
   virtual Result<Token> get_token(std::int64_t id) = 0;

@@ -276,6 +276,39 @@ TEST_P(AccountsContract, WhoComesBackAsAMemberHasNoneOfTheOldTokens) {
   EXPECT_TRUE(owner_of('3').is_valid(now_)) << "the user's own";
 }
 
+TEST_P(AccountsContract, WhoLeftMeanwhileMakesNoToken) {
+  ASSERT_EQ(join(bob_.id, Role::kDeveloper), absl::OkStatus());
+  ASSERT_EQ(leave(bob_.id), absl::OkStatus());
+  Token token = new_token(corp_.id, '1');
+  token.created_by = bob_.id;
+  EXPECT_TRUE(absl::IsAborted(add(token).status()));
+  ASSERT_EQ(join(bob_.id, Role::kDeveloper), absl::OkStatus());
+  EXPECT_TRUE(absl::IsNotFound(catalog().get_token_owner(token.hash).status()));
+  EXPECT_TRUE(add(token).ok());
+}
+
+TEST_P(AccountsContract, WhatCannotBeStoredAsTextIsReplaced) {
+  const std::string odd("a\0b\xff", 4);
+  const std::string kept = "a\uFFFDb\uFFFD";
+  Account account;
+  account.username = "odd";
+  account.name = odd;
+  account.created_at = now_;
+  AuditEntry told = entry("user.create");
+  told.target = odd;
+  told.actor = odd;
+  account = made(accounts().add_account(account, 0, {}, told));
+  EXPECT_EQ(account.name, kept);
+  Token token = new_token(account.id, '1');
+  token.name = odd;
+  EXPECT_EQ(made(add(token)).name, kept);
+  AuditFilter filter;
+  filter.action = "user.create";
+  const AuditEntry newest = made(accounts().list_audit(filter)).at(0);
+  EXPECT_EQ(newest.target, kept);
+  EXPECT_EQ(newest.actor, kept);
+}
+
 TEST_P(AccountsContract, AnAccountHasASecretForItsFilesAndAnOrganizationItsMaker) {
   EXPECT_EQ(ada_.file_secret.size(), 48u) << ada_.file_secret;
   EXPECT_TRUE(ada_.file_secret.starts_with("fsec_"));

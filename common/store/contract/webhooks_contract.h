@@ -245,7 +245,10 @@ TEST_P(WebhooksContract, AReplacedSecretSignsForAWhile) {
   EXPECT_EQ(webhooks().get_webhook_secrets(account_.id, now_)->current, "whsec_y");
   EXPECT_EQ(webhooks().get_webhook_secrets(account_.id, now_)->previous, "whsec_x");
   EXPECT_EQ(webhooks().get_webhook_secrets(account_.id, until)->previous, "");
-  EXPECT_EQ(catalog().get_account(account_.id)->webhook_secret, "whsec_y");
+  const Account account = *catalog().get_account(account_.id);
+  EXPECT_EQ(account.webhook_secret, "whsec_y");
+  EXPECT_TRUE(account.file_secret.starts_with("fsec_")) << account.file_secret;
+  EXPECT_NE(account.file_secret, account_.file_secret) << "that of the files, too";
   ASSERT_EQ(webhooks().rotate_webhook_secret(account_.id, "whsec_z", until), absl::OkStatus());
   EXPECT_EQ(webhooks().get_webhook_secrets(account_.id, now_)->previous, "whsec_y");
   EXPECT_TRUE(absl::IsNotFound(webhooks().rotate_webhook_secret(4711, "whsec_z", until)));

@@ -41,7 +41,7 @@ Result<Account> MemoryStore::insert_account(const Account& account) {
   Account stored = account;
   stored.id = ++last_id_;
   stored.file_secret = next_file_secret();
-  if (stored.name.empty()) stored.name = stored.username;
+  stored.name = stored.name.empty() ? stored.username : sanitize_text(stored.name);
   accounts_.emplace(stored.id, stored);
   return stored;
 }
@@ -60,6 +60,7 @@ Result<Token> MemoryStore::insert_token(const Token& token) {
   }
   Token stored = token;
   stored.id = ++last_id_;
+  stored.name = sanitize_text(stored.name);
   tokens_.emplace(stored.id, stored);
   return shown(stored);
 }
@@ -116,6 +117,10 @@ Status MemoryStore::may_join(const Membership& member, const AccountBounds& limi
 
 void MemoryStore::log_change(AuditEntry entry) {
   entry.id = ++last_id_;
+  for (std::string* text :
+       {&entry.action, &entry.target, &entry.actor, &entry.address, &entry.request_id}) {
+    *text = sanitize_text(*text);
+  }
   audit_.emplace(entry.id, std::move(entry));
 }
 
@@ -245,6 +250,9 @@ Status MemoryStore::remove_member(AccountId organization, AccountId user,
 Result<Token> MemoryStore::add_token(const Token& token, const AccountBounds& limits,
                                      const AuditEntry& entry) {
   const std::scoped_lock lock(mutex_);
+  if (token.created_by != 0 && !members_.contains({token.account, token.created_by})) {
+    return absl::AbortedError("who makes the token is no member any more");
+  }
   const auto live = std::count_if(tokens_.begin(), tokens_.end(), [&](const auto& item) {
     const Token& other = item.second;
     return other.account == token.account && !other.disabled_at &&

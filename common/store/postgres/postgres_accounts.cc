@@ -237,6 +237,10 @@ Result<Token> PostgresStore::add_token(const Token& token, const AccountBounds& 
   return pool_->with("creating a token", [&](Connection& connection) -> Answer {
     pqxx::work transaction(connection.raw());
     connection.run_in(transaction, kLockAccounts, token.account, token.account);
+    if (token.created_by != 0 &&
+        connection.run_in(transaction, kFindRole, token.account, token.created_by).empty()) {
+      return absl::AbortedError("who makes the token is no member any more");
+    }
     const pqxx::result live =
         connection.run_in(transaction, kCountTokens, token.account, sql_time(token.created_at));
     if (is_full(live[0][0].as<std::int64_t>(), limits.tokens)) {
