@@ -42,8 +42,8 @@ class AuthenticatorTest : public ::testing::Test {
 
   TestLoop loop_;
   FakeClock clock_;
-  BlockingPool pool_{1};
   store::MemoryStore store_{clock_};
+  BlockingPool pool_{1};  // Notes uses of tokens, also when the test is over.
   store::Account account_;
   store::Token token_;
   Authenticator authenticator_{store_, pool_, clock_};

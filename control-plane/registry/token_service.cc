@@ -72,12 +72,14 @@ std::optional<std::string> find(const std::vector<std::pair<std::string, std::st
   return std::nullopt;
 }
 
+http::Response our_fault(const Status& status) {
+  log::error("what a client of the registry may do cannot be told: {}", status.ToString());
+  return refused(503, "UNAVAILABLE", "try again");
+}
+
 // For a token that is no good: `status_code`, unless there were too many or the fault is ours.
 http::Response refusal_of(const CheckedToken& checked, int status_code) {
-  if (!absl::IsUnauthenticated(checked.status)) {
-    log::error("the registry's clients cannot be told apart: {}", checked.status.ToString());
-    return refused(503, "UNAVAILABLE", "try again");
-  }
+  if (!absl::IsUnauthenticated(checked.status)) return our_fault(checked.status);
   if (checked.tries.is_allowed) {
     return refused(status_code, status_code == 404 ? "UNKNOWN" : "UNAUTHORIZED",
                    "this is no API token that works: unknown, disabled or expired");
@@ -174,8 +176,13 @@ asio::awaitable<void> RegistryTokens::grant(http::Exchange* exchange,
       auto scope = parse_scope(one);
       if (!scope || access.size() >= 32) continue;
       store::TokenOwner who = caller;
-      crypto::RegistryAccess entry = co_await allowed(std::move(*scope), std::move(who));
-      access.push_back(std::move(entry));
+      auto entry = co_await allowed(std::move(*scope), std::move(who));
+      if (!entry.ok()) {
+        http::Response response = our_fault(entry.status());
+        co_await exchange->respond(std::move(response));
+        co_return;
+      }
+      access.push_back(*std::move(entry));
     }
   }
   const auto lifetime = may_push(access) ? options_.lifetime : options_.client_pull_lifetime;
@@ -196,8 +203,8 @@ asio::awaitable<CheckedToken> RegistryTokens::check(const http::RequestHead* hea
 }
 
 // Own repositories: pull and push. Public models of others: pull.
-asio::awaitable<crypto::RegistryAccess> RegistryTokens::allowed(RegistryScope scope,
-                                                                store::TokenOwner caller) {
+asio::awaitable<Result<crypto::RegistryAccess>> RegistryTokens::allowed(RegistryScope scope,
+                                                                        store::TokenOwner caller) {
   crypto::RegistryAccess access;
   access.type = scope.type;
   access.repository = scope.name;
@@ -211,6 +218,7 @@ asio::awaitable<crypto::RegistryAccess> RegistryTokens::allowed(RegistryScope sc
     auto read = [catalog = &parts_.catalog, owner = model->first, name = model->second,
                  viewer = caller.account.id] { return catalog->get_model(owner, name, viewer); };
     const auto found = co_await parts_.pool.run(std::move(read));
+    if (!found.ok() && !absl::IsNotFound(found.status())) co_return found.status();
     may_pull = found.ok();
   }
   for (const std::string& action : scope.actions) {

@@ -94,8 +94,8 @@ class RegistryTokens {
   boost::asio::awaitable<void> grant(http::Exchange* exchange, std::optional<std::string> password,
                                      Parameters parameters);
   boost::asio::awaitable<CheckedToken> check(const http::RequestHead* head, std::string token);
-  boost::asio::awaitable<crypto::RegistryAccess> allowed(RegistryScope scope,
-                                                         store::TokenOwner caller);
+  boost::asio::awaitable<Result<crypto::RegistryAccess>> allowed(RegistryScope scope,
+                                                                 store::TokenOwner caller);
   [[nodiscard]] std::string sign(std::string_view subject,
                                  const std::vector<crypto::RegistryAccess>& access,
                                  std::chrono::seconds lifetime) const;

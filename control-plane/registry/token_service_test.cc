@@ -8,6 +8,7 @@
 #include "common/http/outbound.h"
 #include "common/http/test_server.h"
 #include "common/store/memory/memory_store.h"
+#include "control-plane/testing/broken_catalog.h"
 
 namespace mimeo::control {
 namespace {
@@ -217,6 +218,23 @@ TEST_F(RegistryTokensTest, WhoGuessesIsLimitedAndOthersAreNot) {
   EXPECT_EQ(verify("guess-4").status, 429);
   EXPECT_EQ(get("service=x", "alice:secret-of-alice").status, 200) << "not seen before";
   EXPECT_EQ(json::parse(verify("secret-of-alice").body).at("username"), "alice");
+}
+
+TEST_F(RegistryTokensTest, WhatWeCannotTellIsNotTheClientsFault) {
+  BrokenCatalog broken;
+  Authenticator in_the_dark(broken, pool_, clock_);
+  tokens_ = std::make_unique<RegistryTokens>(
+      RegistryTokens::Parts{broken, pool_, in_the_dark, limiter_, *signer_, clock_, random_},
+      RegistryTokenOptions{});
+  for (int i = 0; i < 5; ++i) {  // More than the wrong tokens that one may show.
+    EXPECT_EQ(get("service=x", "alice:secret-of-alice").status, 503);
+    EXPECT_EQ(verify("secret-of-alice").status, 503);
+  }
+  tokens_ = std::make_unique<RegistryTokens>(
+      RegistryTokens::Parts{broken, pool_, authenticator_, limiter_, *signer_, clock_, random_},
+      RegistryTokenOptions{});
+  EXPECT_EQ(get("scope=repository:bob/open:pull", "alice:secret-of-alice").status, 503)
+      << "whether it is public";
 }
 
 }  // namespace

@@ -127,7 +127,10 @@ Result<std::optional<store::Model>> VersionMaker::ensure_model(const store::Acco
   if (models >= store::kMostModels) {
     log::warn("push passed by: {} has as many models as it may have repository={}", owner.username,
               push.repository);
-    MIMEO_RETURN_IF_ERROR(tell(owner, push, "model.create", target, store::AuditOutcome::kRefused));
+    if (!push.pushed_by.empty()) {  // Reconciling finds it again and again.
+      MIMEO_RETURN_IF_ERROR(
+          tell(owner, push, "model.create", target, store::AuditOutcome::kRefused));
+    }
     return std::optional<store::Model>();
   }
   store::Model model;
