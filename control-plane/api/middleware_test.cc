@@ -199,6 +199,7 @@ Answer fail(Call&) { co_return absl::InternalError("the store is broken"); }
 TEST_F(ApiTest, WhatALinkOpensIsNotInTheLogWhenItFails) {
   router_->add({"GET", "/broken/{token}", CallHandler(fail), Access::kLinkOnly, RateKind::kNone,
                 1_MiB, Cors::kOff, Scopes{}, ""});
+  is_described_ = false;
   const std::string token(53, 'k');
   const CapturedLog log;
   EXPECT_EQ(get("/broken/" + token).status, 500);

@@ -31,7 +31,8 @@ struct AccessRow {
 class AccessTest : public ApiTest {
  protected:
   AccessTest() {
-    limits_ = {0, 0, 0};
+    limits_ = {0, 0, 0, 0};
+    settings_.account_bounds = {};  // None: each try makes tokens, members, organizations.
     start();
     store::Account corp;
     corp.type = store::AccountType::kOrganization;
