@@ -56,12 +56,14 @@ class Accounts(InstallationTest):
         self.assertEqual(self.status(self.api, "GET", f"/v1/models/{self.org}/m"), 404)
         self.assertEqual(self.status(owner, "DELETE", path), 204)
         self.assertEqual(self.status(client, "GET", "/v1/account"), 401)
+        self.assertEqual(self.status(owner, "PUT", path, {"role": "developer"}), 201)
+        self.assertEqual(self.status(client, "GET", "/v1/account"), 401, "for good")
         status, log = owner.call("GET", f"/v1/account/audit-log?owner={self.org}")
         self.assertEqual(status, 200, log)
         told = [(entry["action"], entry["outcome"]) for entry in log["results"]]
-        self.assertEqual(told, [("member.remove", "done"), ("model.create", "done"), ("member.set", "done"),
-                                ("model.create", "refused"), ("token.create", "done"), ("member.set", "done"),
-                                ("organization.create", "done")])
+        self.assertEqual(told, [("member.set", "done"), ("member.remove", "done"), ("model.create", "done"),
+                                ("member.set", "done"), ("model.create", "refused"), ("token.create", "done"),
+                                ("member.set", "done"), ("organization.create", "done")])
         self.assertIn("model.create", self.mimeo("audit", "--account", self.org))
 
     def test_a_disabled_account_is_unknown(self):
