@@ -191,7 +191,11 @@ Status transfer_error(const Transfer& transfer, CURLcode code, const std::string
       return absl::CancelledError("stopped");
     case CURLE_OPERATION_TIMEDOUT:
       return absl::DeadlineExceededError(text);
-    case CURLE_OUT_OF_MEMORY:
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
+    case CURLE_OUT_OF_MEMORY:  // What curl says of a field of the head that is too large for it.
+      return absl::ResourceExhaustedError("the answer is too large");
     case CURLE_BAD_FUNCTION_ARGUMENT:
       return absl::InternalError(text);
     default:
@@ -348,9 +352,7 @@ AddressRules any_address() {
 }
 
 Outbound::Outbound(AddressRules rules, std::stop_token stop)
-    : rules_(std::move(rules)),
-      stop_(std::move(stop)),
-      pool_(std::make_shared<Pool>()) {}
+    : rules_(std::move(rules)), stop_(std::move(stop)), pool_(std::make_shared<Pool>()) {}
 
 Result<Response> Outbound::hop(const OutboundRequest& request, Streams streams,
                                std::chrono::milliseconds timeout) const {

@@ -29,6 +29,10 @@ awaitable<void> site(Exchange& exchange) {
     response.headers.add("Location", "/loop");
   } else if (head.path == "/large") {
     response.body.assign(100'000, 'x');
+  } else if (head.path == "/large-field") {
+    response.headers.add("X-Large", std::string(150'000, 'x'));
+  } else if (head.path == "/many-fields") {
+    for (int i = 0; i < 300; ++i) response.headers.add("X-Same", std::string(1000, 'x'));
   } else if (head.path == "/error") {
     response.status = 500;
     response.body = "sorry";
@@ -182,6 +186,13 @@ TEST_F(OutboundTest, LimitsSizeAndTime) {
   sent = request("/slow");
   sent.timeout = std::chrono::milliseconds{50};
   EXPECT_TRUE(absl::IsDeadlineExceeded(outbound_.perform(sent).status()));
+}
+
+TEST_F(OutboundTest, AHeadIsLimitedToo) {
+  for (const char* path : {"/large-field", "/many-fields"}) {
+    const Status status = outbound_.perform(request(path)).status();
+    EXPECT_EQ(status, absl::ResourceExhaustedError("the answer is too large")) << path;
+  }
 }
 
 TEST_F(OutboundTest, StopsWhenTold) {
