@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <vector>
 
 #include "common/base/ids.h"
 
@@ -38,6 +39,14 @@ TEST(Hmac, SignsAWebhookAsItsReceiversVerifyIt) {
   EXPECT_EQ("v1," + base64(hmac_sha256(
                         *key, "msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{\"test\": 2432232314}")),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+}
+
+TEST(Hmac, PartsGiveTheCodeOfTheWhole) {
+  const std::vector<std::string_view> parts = {"what do ya ", "", "want for nothing?"};
+  EXPECT_EQ(hmac_sha256("Jefe", parts), hmac_sha256("Jefe", "what do ya want for nothing?"));
+  // Of no bytes with no key.
+  EXPECT_EQ(to_hex(hmac_sha256("", std::span<const std::string_view>())),
+            "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
 TEST(Base64, MatchesRfc4648BothWays) {
