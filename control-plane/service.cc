@@ -261,7 +261,6 @@ Service::State::State(ServiceParts parts_in, ControlPlaneConfig config_in)
           .deletions = parts.deletions,
           .discovery = parts.discovery,
           .files = parts.files,
-          .webhook_log = parts.webhook_log,
           .pool = read_pool,
           .on_erased =
               [this](PredictionId id) { asio::post(parts.executor, [this, id] { forget(id); }); }}),

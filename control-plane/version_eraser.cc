@@ -73,7 +73,6 @@ Result<bool> VersionEraser::erase_predictions(const store::VersionDeletion& dele
     MIMEO_ASSIGN_OR_RETURN(const store::VersionPredictions found,
                            parts_.deletions.list_version_predictions(deletion, before, kScan));
     MIMEO_RETURN_IF_ERROR(parts_.files.delete_outputs(found.ended));
-    MIMEO_RETURN_IF_ERROR(parts_.webhook_log.remove_webhook_content(found.ended));
     MIMEO_RETURN_IF_ERROR(parts_.deletions.erase_predictions(found.ended));
     for (const PredictionId& id : found.ended) parts_.on_erased(id);
     has_active |= found.has_active;

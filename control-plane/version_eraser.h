@@ -13,7 +13,6 @@
 #include "common/store/discovery.h"
 #include "common/store/files.h"
 #include "common/store/version_deletion.h"
-#include "common/store/webhook_log.h"
 
 namespace mimeo::control {
 
@@ -22,7 +21,6 @@ struct VersionEraserParts {
   store::VersionDeletionStore& deletions;
   store::DiscoveryStore& discovery;
   store::FilesStore& files;
-  store::WebhookLogStore& webhook_log;
   BlockingPool& pool;
   // On a pool thread: what this process still has in memory of a prediction that is gone must go.
   std::function<void(PredictionId)> on_erased = [](PredictionId) {};

@@ -36,7 +36,7 @@ class VersionEraserTest : public CoreTest {
   store::MemoryRetention retention_{store_, files_};
   store::MemoryDiscovery discovery_{store_};
   BlockingPool pool_{1};
-  VersionEraser eraser_{VersionEraserParts{discovery_, discovery_, files_, store_, pool_}};
+  VersionEraser eraser_{VersionEraserParts{discovery_, discovery_, files_, pool_}};
 };
 
 TEST_F(VersionEraserTest, HasNothingToDoWhenNothingIsDeleted) {

@@ -48,7 +48,8 @@ class VersionDeletionStore {
   virtual Result<VersionPredictions> list_version_predictions(const VersionDeletion& deletion,
                                                               PredictionId before,
                                                               std::size_t scan) = 0;
-  // Removes every row of those that have ended. Their files must be gone before.
+  // Removes every row of those that have ended, and what webhooks held of them. Their files must be
+  // gone before.
   virtual Status erase_predictions(std::span<const PredictionId> ids) = 0;
   // Everything is gone.
   virtual Status finish_version_deletion(VersionId version) = 0;

@@ -1,7 +1,7 @@
 // What became of webhooks, for those who sent for them: one row per delivery, one per attempt, and
-// the secrets that sign them. Attempts hold what was sent and answered, so they go where the
-// content of their prediction goes. Written by OutboxStore::settle (outbox.h). Same rules as
-// predictions.h.
+// the secrets that sign them. Attempts hold what was sent and answered, so whoever removes the
+// content of a prediction removes them with it. Written by OutboxStore::settle (outbox.h). Same
+// rules as predictions.h.
 
 #pragma once
 
@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -132,8 +131,6 @@ class WebhookLogStore {
   // way left alone. kNotFound; kFailedPrecondition when the prediction is gone.
   virtual Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) = 0;
 
-  // Forgets what was sent and answered for these predictions, after their content was removed.
-  virtual Status remove_webhook_content(std::span<const PredictionId> predictions) = 0;
   // Removes deliveries whose first attempt was before `before`, and of each account all but the
   // newest `per_account`; a few thousand per call. Returns how many: call again until it is 0.
   virtual Result<std::int64_t> sweep_webhooks(WallTime before, std::size_t per_account) = 0;

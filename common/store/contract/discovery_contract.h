@@ -426,7 +426,18 @@ TEST_P(DiscoveryContract, ADeletedVersionIsGoneAtOnceAndItsPredictionsLater) {
   EXPECT_TRUE(found->has_active);
   EXPECT_FALSE(found->after.has_value());
   const std::vector<PredictionId> all{done, running};
+  for (const PredictionId id : all) {
+    WebhookSettlement sent;
+    sent.delivery.emplace();
+    sent.delivery->id = "msg_" + id.str();
+    sent.delivery->account = account_.id;
+    sent.delivery->prediction = id;
+    sent.attempt.at = now_;
+    ASSERT_TRUE(outbox().settle({&sent, 1}).ok());
+  }
   ASSERT_TRUE(deletions().erase_predictions(all).ok());
+  EXPECT_TRUE(webhooks().list_webhook_attempts("msg_" + done.str())->empty());
+  EXPECT_EQ(webhooks().list_webhook_attempts("msg_" + running.str())->size(), 1u);
   EXPECT_EQ(code(predictions().get(done, 0)), absl::StatusCode::kNotFound);
   EXPECT_TRUE(predictions().get(running, 0).ok()) << "it has not ended";
 

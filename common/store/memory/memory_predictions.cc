@@ -431,9 +431,7 @@ std::int32_t MemoryStore::drop_old(WallTime now, const Retention& keep,
       continue;
     }
     if (created < now - keep.content && without_content_.insert(id).second) {
-      for (auto& [name, webhook] : webhooks_) {
-        if (webhook.delivery.prediction == id) webhook.attempts.clear();
-      }
+      forget_attempts(id);
       without_content.push_back(id);
       ++dropped;
     }
@@ -476,6 +474,7 @@ bool MemoryStore::has_data(PredictionId id) {
 void MemoryStore::remove_content(PredictionId id) {
   const std::scoped_lock lock(mutex_);
   without_content_.insert(id);
+  forget_attempts(id);
 }
 
 void MemoryStore::set_on_dropped(std::function<void(PredictionId)> on_dropped) {

@@ -88,7 +88,6 @@ Result<std::vector<PredictionId>> MemoryRetention::remove_data(std::span<const D
     if (!is_meant) continue;
     predictions_.remove_content(current.id);
     files_.remove_outputs(current.id);
-    MIMEO_RETURN_IF_ERROR(predictions_.remove_webhook_content({&current.id, 1}));
     removed.push_back(current.id);
   }
   return removed;

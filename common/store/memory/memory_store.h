@@ -164,7 +164,6 @@ class MemoryStore final : public PredictionStore,
   Result<LoggedWebhook> get_webhook(std::string_view id, AccountId account) override;
   Result<std::vector<WebhookAttempt>> list_webhook_attempts(std::string_view id) override;
   Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) override;
-  Status remove_webhook_content(std::span<const PredictionId> predictions) override;
   Result<std::int64_t> sweep_webhooks(WallTime before, std::size_t per_account) override;
   Result<WebhookSecrets> get_webhook_secrets(AccountId account, WallTime now) override;
   Status rotate_webhook_secret(AccountId account, std::string_view secret, WallTime until) override;
@@ -244,6 +243,7 @@ class MemoryStore final : public PredictionStore,
   [[nodiscard]] bool may_claim(const OutboxRecord& record, ReplicaId sender) const;
   [[nodiscard]] bool settle_outbox(const WebhookSettlement& item);
   void log_webhook(const WebhookSettlement& item, bool is_stale);
+  void forget_attempts(PredictionId id);  // All webhooks' of it.
   [[nodiscard]] PredictionView view_of(const NewPrediction& prediction) const;
   [[nodiscard]] bool matches(const PredictionFilter& filter, const NewPrediction& p) const;
   [[nodiscard]] Model shown(const ModelRecord& record) const;

@@ -114,6 +114,7 @@ Status MemoryDiscovery::erase_predictions(std::span<const PredictionId> ids) {
     if (store_.results_.erase(id) == 0) continue;
     store_.predictions_.erase(id);
     store_.without_content_.erase(id);
+    store_.forget_attempts(id);
   }
   return absl::OkStatus();
 }

@@ -203,15 +203,18 @@ Result<LoggedWebhook> MemoryStore::redeliver_webhook(std::string_view id, Accoun
   if (!predictions_.contains(delivery.prediction)) {
     return absl::FailedPreconditionError("the prediction is gone");
   }
+  bool is_waiting = false;
+  // `output` and `logs` of a running prediction are not tried again by themselves: one that is
+  // pending is the last of its prediction.
+  const bool may_be_owed = delivery.event == WebhookEvent::kStart ||
+                           delivery.event == WebhookEvent::kCompleted ||
+                           delivery.state == DeliveryState::kPending;
   delivery.state = DeliveryState::kPending;
   delivery.next_at = clock_.now();
-  bool is_waiting = false;
-  const bool is_durable =
-      delivery.event == WebhookEvent::kStart || delivery.event == WebhookEvent::kCompleted;
   for (auto& [row, record] : outbox_) {
     const WebhookDelivery& other = record.delivery;
     if (other.prediction != delivery.prediction || other.event != delivery.event) continue;
-    const bool is_same = other.redelivery_of == id || (other.redelivery_of.empty() && is_durable);
+    const bool is_same = other.redelivery_of == id || (other.redelivery_of.empty() && may_be_owed);
     const bool is_leased = record.is_claimed && record.due_at > clock_.now();
     if (is_same && !is_leased) record.due_at = clock_.now();
     is_waiting |= is_same;
@@ -223,14 +226,10 @@ Result<LoggedWebhook> MemoryStore::redeliver_webhook(std::string_view id, Accoun
   return delivery;
 }
 
-Status MemoryStore::remove_webhook_content(std::span<const PredictionId> predictions) {
-  const std::scoped_lock lock(mutex_);
-  for (auto& [id, record] : webhooks_) {
-    const bool is_wanted = std::find(predictions.begin(), predictions.end(),
-                                     record.delivery.prediction) != predictions.end();
-    if (is_wanted) record.attempts.clear();
+void MemoryStore::forget_attempts(PredictionId id) {
+  for (auto& [name, webhook] : webhooks_) {
+    if (webhook.delivery.prediction == id) webhook.attempts.clear();
   }
-  return absl::OkStatus();
 }
 
 Result<std::int64_t> MemoryStore::sweep_webhooks(WallTime before, std::size_t per_account) {

@@ -180,7 +180,6 @@ class PostgresStore final : public PredictionStore,
   Result<LoggedWebhook> get_webhook(std::string_view id, AccountId account) override;
   Result<std::vector<WebhookAttempt>> list_webhook_attempts(std::string_view id) override;
   Result<LoggedWebhook> redeliver_webhook(std::string_view id, AccountId account) override;
-  Status remove_webhook_content(std::span<const PredictionId> predictions) override;
   Result<std::int64_t> sweep_webhooks(WallTime before, std::size_t per_account) override;
   Result<WebhookSecrets> get_webhook_secrets(AccountId account, WallTime now) override;
   Status rotate_webhook_secret(AccountId account, std::string_view secret, WallTime until) override;

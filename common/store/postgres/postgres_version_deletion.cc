@@ -133,7 +133,9 @@ Status PostgresStore::erase_predictions(std::span<const PredictionId> ids) {
       ended.add(reader.uuid());
     }
     const std::string array = ended.take();
-    for (const Statement& statement : {kErasePayloads, kEraseResults, kErasePredictions}) {
+    // Payloads first: whoever logs what webhooks sent of them at this moment is waited for.
+    for (const Statement& statement :
+         {kErasePayloads, kEraseAttempts, kEraseResults, kErasePredictions}) {
       connection.run_in(transaction, statement, array, low.hex(), high.hex());
     }
     transaction.commit();

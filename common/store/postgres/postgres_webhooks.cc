@@ -255,15 +255,6 @@ Result<LoggedWebhook> PostgresStore::redeliver_webhook(std::string_view id, Acco
       });
 }
 
-Status PostgresStore::remove_webhook_content(std::span<const PredictionId> predictions) {
-  if (predictions.empty()) return absl::OkStatus();
-  return pool_->with("removing what webhooks held", [&](Connection& connection) -> Status {
-    const auto [low, high] = bounds_of(predictions);
-    connection.run(kRemoveWebhookContent, array_of(predictions).take(), low.hex(), high.hex());
-    return absl::OkStatus();
-  });
-}
-
 Result<std::int64_t> PostgresStore::sweep_webhooks(WallTime before, std::size_t per_account) {
   return pool_->with("sweeping webhooks", [&](Connection& connection) -> Result<std::int64_t> {
     const pqxx::row old = connection.run(kSweepOldWebhooks, sql_time(before))[0];

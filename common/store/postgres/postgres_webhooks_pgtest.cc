@@ -11,12 +11,16 @@
 #include <set>
 #include <thread>
 
-#include "common/store/contract/outbox_contract.h"
+#include "common/store/contract/outbox_fixture.h"
 #include "common/store/postgres/postgres_store.h"
 #include "tests/support/private_postgres.h"
 
 namespace mimeo::store {
 namespace {
+
+constexpr const char* kWaitsForLocks =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+    "datname = current_database()";
 
 std::string database_of_test;  // Set by the factory; one test runs at a time.
 
@@ -89,7 +93,7 @@ class Record {
   std::vector<std::string> problems_;                          // Guarded by mutex_.
 };
 
-class WebhooksOfManyPlanes : public OutboxContract {
+class WebhooksOfManyPlanes : public OutboxFixture {
  protected:
   // One control plane's sender, until all is delivered.
   static void send(ReplicaId sender, std::span<const PredictionId> ids, Record& record) {
@@ -168,8 +172,7 @@ TEST_P(WebhooksOfManyPlanes, WhatWasSentIsNotLoggedBehindARemoval) {
   auto settling = std::async(std::launch::async,
                              [&] { settle(outcome(claimed, "msg_1", DeliveryState::kDelivered)); });
   while (settling.wait_for(std::chrono::seconds{0}) != std::future_status::ready &&
-         number("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
-                "datname = current_database()") == 0) {
+         number(kWaitsForLocks) == 0) {
     std::this_thread::yield();
   }
   removing.exec("DELETE FROM payloads WHERE id = '" + p.id.hex() + "'");
@@ -180,6 +183,31 @@ TEST_P(WebhooksOfManyPlanes, WhatWasSentIsNotLoggedBehindARemoval) {
   EXPECT_EQ(attempts->at(0).request_body, "");
   EXPECT_EQ(attempts->at(0).response_body, "");
   EXPECT_EQ(attempts->at(0).response_status, 500);
+}
+
+// The other way round: what is being logged at this moment is removed as well.
+TEST_P(WebhooksOfManyPlanes, AnErasureWaitsForWhatIsBeingLogged) {
+  const NewPrediction p = hooked(8);
+  finish(finish_of(p.id, 1));
+  settle(outcome(claim(std::chrono::minutes{1}).at(0), "msg_1", DeliveryState::kDelivered));
+  pqxx::connection connection(database_of_test);
+  pqxx::work logging(connection);
+  const std::string id = "'" + p.id.hex() + "'";
+  logging.exec("SELECT FROM payloads WHERE id = " + id + " AND kind = 0 FOR KEY SHARE");
+  logging.exec(
+      "INSERT INTO webhook_attempts (id, delivery_id, n, at, took_ms, request_body, "
+      "request_bytes, response_status) VALUES (" +
+      id + ", 'msg_1', 2, now(), 0, '{}', 2, 200)");
+  auto erasing = std::async(std::launch::async, [&] {
+    return PostgresStore({.conninfo = database_of_test}).erase_predictions({&p.id, 1});
+  });
+  while (erasing.wait_for(std::chrono::seconds{0}) != std::future_status::ready &&
+         number(kWaitsForLocks) == 0) {
+    std::this_thread::yield();
+  }
+  logging.commit();
+  ASSERT_EQ(erasing.get(), absl::OkStatus());
+  EXPECT_TRUE(webhooks().list_webhook_attempts("msg_1")->empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Postgres, WebhooksOfManyPlanes, testing::Values(postgres()));

@@ -135,6 +135,9 @@ ORDER BY p.id DESC)sql"};
 // $2, $3 bound the ids.
 inline constexpr Statement kErasePayloads{"payloads_erase", R"sql(
 DELETE FROM payloads WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
+inline constexpr Statement kEraseAttempts{"webhook_attempts_erase", R"sql(
+DELETE FROM webhook_attempts
+WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
 inline constexpr Statement kEraseResults{"results_erase", R"sql(
 DELETE FROM results WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
 inline constexpr Statement kErasePredictions{"predictions_erase", R"sql(

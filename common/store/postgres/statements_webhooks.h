@@ -47,7 +47,8 @@ ORDER BY c.was_due, c.id)sql"};
 // prediction is gone: what the log still has as pending has failed.
 //
 // What was sent and answered is kept only while the prediction's input is: its row is locked, so
-// that whoever removes the input sees the attempt too (see kRemoveWebhookContent).
+// that whoever removes the input waits, and removes the attempt too in the same transaction
+// (kRemoveAttempts, kEraseAttempts).
 inline constexpr Statement kSettle{"outbox_settle",
                                    "WITH " MIMEO_WITHOUT_SYNC R"sql(, i AS MATERIALIZED (
   SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[],
@@ -151,17 +152,20 @@ FROM webhook_deliveries AS d JOIN LATERAL (
 ) AS a ON true
 WHERE d.id = $1::text ORDER BY a.n)sql"};
 
-// What is on its way this moment is left alone. Rows of the outbox are locked before those of the
-// log, as kSettle does it. Nothing when the prediction is gone.
+// What is on its way this moment is left alone. `output` and `logs` of a running prediction are not
+// tried again by themselves: one that is pending is the last of its prediction, and owed. Rows of
+// the outbox are locked before those of the log, as kSettle does it. Nothing when the prediction is
+// gone.
 inline constexpr Statement kRedeliverWebhook{"webhooks_redeliver", R"sql(
 WITH f AS MATERIALIZED (
-  SELECT l.id, l.prediction_id, l.event FROM webhook_deliveries AS l
+  SELECT l.id, l.prediction_id, l.event, l.event IN (1, 8) OR l.state = 0 AS may_be_owed
+  FROM webhook_deliveries AS l
   WHERE l.id = $1::text AND ($2::bigint = 0 OR l.account_id = $2::bigint)
     AND EXISTS (SELECT FROM predictions AS p WHERE p.id = l.prediction_id OFFSET 0)
 ), waiting AS MATERIALIZED (
   SELECT w.id, w.is_claimed AND w.due_at > clock_timestamp() AS is_leased
   FROM f JOIN webhook_outbox AS w ON w.prediction_id = f.prediction_id AND w.event = f.event
-    AND (w.delivery_id = f.id OR (w.delivery_id IS NULL AND f.event IN (1, 8)))
+    AND (w.delivery_id = f.id OR (w.delivery_id IS NULL AND f.may_be_owed))
   FOR UPDATE OF w
 ), sooner AS (
   UPDATE webhook_outbox AS w SET due_at = clock_timestamp() FROM waiting
@@ -176,12 +180,6 @@ WITH f AS MATERIALIZED (
   RETURNING l.*
 )
 SELECT )sql" MIMEO_DELIVERY_COLUMNS " FROM d"};
-
-// $1 the ids; $2, $3 bound them. Who removes a prediction's input runs this in the same
-// transaction, behind the locks on the inputs: then no attempt comes afterwards (see kSettle).
-inline constexpr Statement kRemoveWebhookContent{"webhooks_remove_content", R"sql(
-DELETE FROM webhook_attempts
-WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid)sql"};
 
 // $1 the oldest kept.
 inline constexpr Statement kSweepOldWebhooks{"webhooks_sweep_old", R"sql(
