@@ -83,8 +83,8 @@ asio::awaitable<Admission> WebhookGate::enter(std::string name, AccountId accoun
   Host& host = hosts_[name];
   Account& account = accounts_[account_id];
   if (is_left_alone(host, patience)) co_return left_alone(host);
-  const bool is_first = host.waiting == 0;
-  if (is_first && has_place(host, account)) co_return admit(host, account);
+  // Whoever waits and could take this place has been given one: see wake().
+  if (has_place(host, account)) co_return admit(host, account);
   if (waiters_.size() >= limits_.waiting || host.waiting >= limits_.waiting_per_host ||
       account.waiting >= limits_.waiting_per_account) {
     co_return full;

@@ -26,7 +26,7 @@ struct WebhookGateLimits {
   std::size_t in_flight_per_account = 16;
   std::size_t reserved = 8;  // Of in_flight, for accounts that have none under way.
   std::size_t waiting = 4096;
-  std::size_t waiting_per_host = 512;
+  std::size_t waiting_per_host = 2048;  // Of several accounts: one alone must not fill its line.
   std::size_t waiting_per_account = 512;
   int failures_to_open = 5;  // In a row; then the host is left alone.
   std::chrono::milliseconds open_for{5000};

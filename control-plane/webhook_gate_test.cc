@@ -154,6 +154,16 @@ TEST_F(WebhookGateTest, AFreedPlaceGoesToTheHostWithTheFewest) {
   EXPECT_EQ(loop_.finish(same).entry, Entry::kFull);
 }
 
+TEST_F(WebhookGateTest, AFreePlaceIsNotKeptFromAnAccountByOthersThatHaveAllOfTheirs) {
+  limits_.in_flight_per_host = 3;
+  for (const char* host : {"a", "b"}) EXPECT_EQ(enter(host, 1).entry, Entry::kGo);
+  auto waiting = begin("a", 1);
+  EXPECT_FALSE(is_ready(waiting));
+  EXPECT_EQ(enter("a", 2).entry, Entry::kGo);
+  gate().close();
+  EXPECT_EQ(loop_.finish(waiting).entry, Entry::kFull);
+}
+
 TEST_F(WebhookGateTest, BehindClosingOneCanWaitUntilAllAreOut) {
   EXPECT_EQ(enter("a", 1).entry, Entry::kGo);
   gate().close();
