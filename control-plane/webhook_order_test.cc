@@ -111,6 +111,31 @@ TEST_F(WebhookOrderTest, AKilledControlPlanesHoldEndsWithItsTime) {
   EXPECT_EQ(receiver_.ids(), std::vector<std::string>{end_id(created.id)});
 }
 
+// The place comes when another control plane may hold the prediction.
+TEST_F(WebhookOrderTest, OutputIsNotSentOnAHoldThatRanOutInTheLine) {
+  options_.gate.in_flight_per_host = 1;
+  start();
+  receiver_.hold();
+  complete_and_wait(finish_of(create_hooked(8).id));
+  wait_for(1);
+  const PredictionView created = create_hooked(2);
+  publish(created.id, 1, EventKind::kStarted, "");
+  publish(created.id, 2, EventKind::kOutput, "1");
+  const auto held_by = [&](ReplicaId sender, std::chrono::milliseconds lease) {
+    return store_.hold_predictions({&created.id, 1}, sender, lease)->at(0).is_held;
+  };
+  loop_.drive([&] { return !held_by(ids_.next(), 0ms); });
+  loop_.settle();
+  clock_.advance(16s);
+  ASSERT_TRUE(held_by(ids_.next(), 15s));
+  receiver_.release();
+  run_for_a_while();
+  EXPECT_EQ(receiver_.count(), 1U);
+  clock_.advance(16s);
+  wait_for(2);
+  EXPECT_EQ(receiver_.bodies().at(1), "processing [1]");
+}
+
 TEST_F(WebhookOrderTest, AStoppedControlPlaneLeavesItsPredictionsToOthers) {
   start_both();
   const PredictionView created = create_hooked(2 | 8);

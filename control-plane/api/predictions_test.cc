@@ -135,6 +135,20 @@ TEST_F(PredictionsApi, WrongTypesInTheBodyAreNamed) {
             "invalid_type|stream|Invalid type. Expected: boolean, given: string;");
 }
 
+TEST_F(PredictionsApi, AFilterIsEchoedWhenItWasGiven) {
+  json body = valid_body();
+  body["webhook"] = "https://hook.example";
+  EXPECT_FALSE(post("/v1/predictions", body).json().contains("webhook_events_filter"));
+  body["webhook_events_filter"] = nullptr;
+  EXPECT_FALSE(post("/v1/predictions", body).json().contains("webhook_events_filter"));
+  for (const char* given : {R"(["completed","output"])", "[]"}) {
+    body["webhook_events_filter"] = json::parse(given);
+    const json made = post("/v1/predictions", body).json();
+    EXPECT_EQ(made["webhook_events_filter"], json::parse(R"(["output","completed"])")) << given;
+    EXPECT_EQ(get("/v1/predictions/" + made["id"].get<std::string>()).json(), made) << given;
+  }
+}
+
 TEST_F(PredictionsApi, LegacyKeysAreAccepted) {
   json body = valid_body();
   body["stream"] = true;

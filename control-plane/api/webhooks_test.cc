@@ -182,6 +182,17 @@ TEST_F(WebhooksApiTest, ATrainingTellsAsItsOwnUrlWould) {
             "https://mimeo.example/v1/trainings/" + id);
 }
 
+TEST_F(WebhooksApiTest, WhatTellsOfNoPredictionAnyMoreIsNotSentAgain) {
+  const PredictionId id = created_running();
+  complete_and_wait(finish_of(id));
+  log("msg_1", id, WebhookEvent::kCompleted, DeliveryState::kDelivered, account_.id);
+  ASSERT_EQ(discovery_.erase_predictions({&id, 1}), absl::OkStatus());
+  const Reply reply = call("POST", "/v1/webhooks/deliveries/msg_1/redeliver");
+  EXPECT_EQ(reply.status, 409) << reply.body;
+  EXPECT_EQ(reply.json()["detail"], "The prediction is gone.");
+  EXPECT_EQ(get("/v1/webhooks/deliveries/msg_1").json()["status"], "delivered");
+}
+
 TEST_F(WebhooksApiTest, ThereIsAnEndToSendingAgain) {
   const PredictionId id = created_running();
   for (int i = 0; i < 100; ++i) {

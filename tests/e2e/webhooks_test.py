@@ -161,6 +161,13 @@ class Webhooks(InstallationTest):
         events = {d["event"] for d in self.deliveries(prediction)}
         self.assertEqual(events, {"output", "completed"})
 
+    def test_who_wants_output_alone_is_told_the_last_one(self):
+        prediction = self.predict("hello", {"text": "only"}, self.receiver.url("/ok"), ["output"])
+        eventually(lambda: any(b["status"] == "succeeded" for b in self.receiver.bodies("/ok")), 60, "the last output")
+        self.assertEqual(self.receiver.bodies("/ok")[-1], self.get(prediction))
+        self.settled(prediction)
+        self.assertEqual({d["event"] for d in self.deliveries(prediction)}, {"output"})
+
     def test_a_failed_and_a_canceled_prediction_tell_their_end(self):
         failed = self.predict("stream-text", {"text": "a b", "fail_at": 1}, self.receiver.url("/ok/f"), ["completed"])
         canceled = self.predict("stream-text", {"text": "x " * 3000, "delay_ms": 100}, self.receiver.url("/ok/c"),
