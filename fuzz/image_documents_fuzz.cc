@@ -2,9 +2,9 @@
 // labels.
 
 #include "common/oci/manifest.h"
-#include "control-plane/input_validator.h"
 #include "control-plane/registry/image_reading.h"
 #include "control-plane/registry/push_events.h"
+#include "control-plane/validation/input_validator.h"
 #include "fuzz/fuzz.h"
 
 using namespace mimeo;

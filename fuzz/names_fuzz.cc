@@ -8,7 +8,7 @@
 #include "common/oci/manifest.h"
 #include "common/store/text.h"
 #include "control-plane/public_links.h"
-#include "control-plane/webhook_url.h"
+#include "control-plane/webhooks/url.h"
 #include "fuzz/fuzz.h"
 
 using namespace mimeo;

@@ -114,6 +114,8 @@ CREATE TABLE public.accounts (
     webhook_secret text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     disabled_at timestamp with time zone,
+    created_by bigint,
+    file_secret text DEFAULT ('fsec_'::text || translate(rtrim(encode(sha256((((gen_random_uuid())::text || (gen_random_uuid())::text))::bytea), 'base64'::text), '='::text), '+/'::text, '-_'::text)) NOT NULL,
     CONSTRAINT accounts_weight_check CHECK ((weight > (0)::double precision))
 );
 
@@ -126,6 +128,10 @@ COMMENT ON COLUMN public.accounts.weight IS 'Share in fair queueing.';
 COMMENT ON COLUMN public.accounts.max_running IS '0 = no limit';
 
 COMMENT ON COLUMN public.accounts.disabled_at IS 'Since then none of its tokens works; NULL = it may be used.';
+
+COMMENT ON COLUMN public.accounts.created_by IS 'Of an organization: the user who made it and whose limits of calls hold for it while it has none; NULL = the operator made it.';
+
+COMMENT ON COLUMN public.accounts.file_secret IS 'Signs links to uploaded files; replaced with the webhook secret.';
 
 ALTER TABLE public.accounts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.accounts_id_seq
@@ -277,7 +283,7 @@ COMMENT ON TABLE public.contents IS 'What lies in the blob store, each content o
 COMMENT ON COLUMN public.contents.blob_key IS 'Of the first copy that came; never changed.';
 
 CREATE TABLE public.dead_blobs (
-    blob_key text NOT NULL
+    blob_key text NOT NULL COLLATE pg_catalog."C"
 );
 
 COMMENT ON TABLE public.dead_blobs IS 'Blobs that no row names any more. A row goes after its blob is gone, so that no crash leaves a blob behind.';
@@ -370,7 +376,8 @@ CREATE TABLE public.hardware (
     gpus bigint NOT NULL,
     gpu_memory_bytes bigint NOT NULL,
     scratch_bytes bigint NOT NULL,
-    price_micros_per_second bigint NOT NULL
+    price_micros_per_second bigint NOT NULL,
+    CONSTRAINT hardware_price_micros_per_second_check CHECK (((price_micros_per_second >= 0) AND (price_micros_per_second <= 1000000000)))
 );
 
 COMMENT ON TABLE public.hardware IS 'Classes of machine share that can be asked for, set by the operator.';
@@ -380,7 +387,8 @@ COMMENT ON COLUMN public.hardware."position" IS 'Order in listings.';
 CREATE TABLE public.hardware_prices (
     sku text NOT NULL,
     since timestamp with time zone NOT NULL,
-    micros_per_second bigint NOT NULL
+    micros_per_second bigint NOT NULL,
+    CONSTRAINT hardware_prices_micros_per_second_check CHECK (((micros_per_second >= 0) AND (micros_per_second <= 1000000000)))
 );
 
 COMMENT ON TABLE public.hardware_prices IS 'Every price that a hardware class ever had; rows are only added.';
@@ -422,7 +430,7 @@ CREATE TABLE public.instance_meters (
 )
 WITH (fillfactor='70');
 
-COMMENT ON TABLE public.instance_meters IS 'How far each instance''s life is in usage_totals, and who pays for it: decided when it is first seen.';
+COMMENT ON TABLE public.instance_meters IS 'How far each instance''s life is in usage_totals, and who pays for it. Forgotten with the records of its predictions.';
 
 COMMENT ON COLUMN public.instance_meters.billing IS '0 the payer for its whole life, 1 callers for what runs, 2 the payer for the setup and callers for what runs';
 
@@ -460,7 +468,9 @@ CREATE TABLE public.instances (
     state_since timestamp with time zone DEFAULT now() NOT NULL,
     ready_at timestamp with time zone,
     detail text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    usage_kind smallint,
+    payer_id bigint
 );
 
 COMMENT ON TABLE public.instances IS 'Running copies of versions, and what became of earlier ones.';
@@ -468,6 +478,10 @@ COMMENT ON TABLE public.instances IS 'Running copies of versions, and what becam
 COMMENT ON COLUMN public.instances.state IS 'As enum InstanceState; from 90 on terminal.';
 
 COMMENT ON COLUMN public.instances.created_at IS 'When it was ordered; of rows older than this column, when that was added.';
+
+COMMENT ON COLUMN public.instances.usage_kind IS 'As usage_totals.kind: what it was ordered for. NULL: by a release that did not know.';
+
+COMMENT ON COLUMN public.instances.payer_id IS 'Who pays for its life, or for its setup if it is a training''s; 0: nobody. Like usage_kind, whatever happens to the model or the training later.';
 
 CREATE TABLE public.kept_predictions (
     id uuid NOT NULL
@@ -550,12 +564,15 @@ CREATE TABLE public.output_files (
     filename text NOT NULL,
     content bytea NOT NULL,
     md5_hex text NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    content_type text DEFAULT ''::text NOT NULL
 );
 
 COMMENT ON TABLE public.output_files IS 'Files that predictions put out: what a delivery link opens. Removed with the data of their prediction.';
 
 COMMENT ON COLUMN public.output_files.secret IS 'The part of the link''s token behind the prediction''s id.';
+
+COMMENT ON COLUMN public.output_files.content_type IS 'As the worker gave it; empty: what the name says.';
 
 CREATE TABLE public.payloads (
     id uuid NOT NULL,
@@ -604,7 +621,7 @@ COMMENT ON TABLE public.predictions IS 'What was asked for. Inserted once, never
 
 COMMENT ON COLUMN public.predictions.version_id IS 'That the input was checked against; what ran is in active and results.';
 
-COMMENT ON COLUMN public.predictions.webhook_events IS 'Bits: 1 start, 2 output, 4 logs, 8 completed';
+COMMENT ON COLUMN public.predictions.webhook_events IS 'Bits: 1 start, 2 output, 4 logs, 8 completed, 16 named by the caller';
 
 CREATE TABLE public.predictions_default (
     id uuid NOT NULL,
@@ -970,15 +987,21 @@ CREATE TABLE public.webhook_outbox (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     due_at timestamp with time zone DEFAULT now() NOT NULL,
     tries integer DEFAULT 0 NOT NULL,
-    delivery_id text
+    delivery_id text,
+    claims integer DEFAULT 0 NOT NULL,
+    is_claimed boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.webhook_outbox IS 'Webhooks still to be delivered, written with the change of state that they tell of.';
 
-COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 2 output, 4 logs, 8 completed; 2 and 4 only when asked for again';
+COMMENT ON COLUMN public.webhook_outbox.event IS '1 start, 2 output, 4 logs, 8 completed; 2 and 4 only when asked for again, or last because 8 is not wanted';
 
 COMMENT ON COLUMN public.webhook_outbox.delivery_id IS 'The webhook-id of what is sent again on request; NULL for what is owed anyway.';
+
+COMMENT ON COLUMN public.webhook_outbox.claims IS 'How often it was claimed: who settles it names the claim, and an older one changes nothing.';
+
+COMMENT ON COLUMN public.webhook_outbox.is_claimed IS 'Until due_at somebody is sending it; else due_at is when it is to be sent.';
 
 ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.webhook_outbox_id_seq
@@ -1140,7 +1163,7 @@ ALTER TABLE ONLY public.predictions_default
     ADD CONSTRAINT predictions_default_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.removals
-    ADD CONSTRAINT removals_pkey PRIMARY KEY (due_at, id);
+    ADD CONSTRAINT removals_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.replicas
     ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
@@ -1220,6 +1243,8 @@ ALTER TABLE ONLY public.worker_tokens
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX accounts_created_by ON public.accounts USING btree (created_by) WHERE (created_by IS NOT NULL);
+
 CREATE INDEX audit_log_account ON public.audit_log USING btree (account_id, id);
 
 CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
@@ -1260,6 +1285,10 @@ CREATE INDEX models_public_by_creation ON public.models USING btree (created_at,
 
 CREATE INDEX models_public_by_version ON public.models USING btree (COALESCE(latest_version_at, created_at), id) WHERE ((deleted_at IS NULL) AND (visibility = 0));
 
+CREATE INDEX models_search_exact ON public.models USING btree (search_title) WHERE (deleted_at IS NULL);
+
+CREATE INDEX models_search_name ON public.models USING btree (name) WHERE (deleted_at IS NULL);
+
 CREATE INDEX models_search_title ON public.models USING gin (search_title public.gin_trgm_ops) WHERE (deleted_at IS NULL);
 
 CREATE INDEX models_search_words ON public.models USING gin (search_words) WHERE (deleted_at IS NULL);
@@ -1281,6 +1310,12 @@ CREATE INDEX predictions_default_account_id_id_idx2 ON public.predictions_defaul
 CREATE INDEX predictions_deployment ON ONLY public.predictions USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
 
 CREATE INDEX predictions_default_deployment_id_id_idx ON public.predictions_default USING btree (deployment_id, id DESC) WHERE (deployment_id IS NOT NULL);
+
+CREATE INDEX removals_account ON public.removals USING btree (account_id, source, id);
+
+COMMENT ON INDEX public.removals_account IS 'For changes of a rule, which move what has ended already.';
+
+CREATE INDEX removals_due ON public.removals USING btree (due_at, id);
 
 CREATE INDEX targets_changes ON public.targets USING btree (cell_id, config_seq);
 
@@ -1342,6 +1377,9 @@ CREATE TRIGGER tokens_access_gone AFTER DELETE ON public.tokens FOR EACH ROW EXE
 
 ALTER TABLE ONLY public.account_limits
     ADD CONSTRAINT account_limits_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.collection_models
     ADD CONSTRAINT collection_models_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES public.collections(id) ON DELETE CASCADE;

@@ -26,14 +26,14 @@
 #include "control-plane/api/catalog_reader.h"
 #include "control-plane/api/transfer_limit.h"
 #include "control-plane/api/version_users.h"
-#include "control-plane/event_hub.h"
 #include "control-plane/http/authenticator.h"
 #include "control-plane/http/router.h"
 #include "control-plane/http/urls.h"
 #include "control-plane/openapi/document.h"
-#include "control-plane/prediction_intake.h"
+#include "control-plane/predictions/event_hub.h"
+#include "control-plane/predictions/prediction_intake.h"
 #include "control-plane/scheduler_client.h"
-#include "control-plane/spend_guard.h"
+#include "control-plane/usage/spend_guard.h"
 
 namespace mimeo::control {
 

@@ -14,7 +14,7 @@
 #include "common/store/catalog.h"
 #include "common/store/discovery.h"
 #include "control-plane/http/read_cache.h"
-#include "control-plane/input_validator.h"
+#include "control-plane/validation/input_validator.h"
 
 namespace mimeo::control {
 

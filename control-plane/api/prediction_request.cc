@@ -6,7 +6,7 @@
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/json_text.h"
 #include "control-plane/strings.h"
-#include "control-plane/webhook_url.h"
+#include "control-plane/webhooks/url.h"
 
 namespace mimeo::control {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "common/base/status.h"
 #include "control-plane/api/api.h"
-#include "control-plane/input_validator.h"
+#include "control-plane/validation/input_validator.h"
 
 namespace mimeo::control {
 

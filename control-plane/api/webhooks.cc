@@ -12,8 +12,8 @@
 #include "control-plane/http/paging.h"
 #include "control-plane/http/problem.h"
 #include "control-plane/strings.h"
-#include "control-plane/webhook_sender.h"
-#include "control-plane/webhook_url.h"
+#include "control-plane/webhooks/sender.h"
+#include "control-plane/webhooks/url.h"
 
 namespace mimeo::control {
 namespace {

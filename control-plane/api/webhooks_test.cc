@@ -3,7 +3,7 @@
 #include <mutex>
 
 #include "control-plane/api/testing/api_fixture.h"
-#include "control-plane/webhook_signature.h"
+#include "control-plane/webhooks/signature.h"
 
 namespace mimeo::control {
 namespace {

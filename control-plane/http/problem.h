@@ -12,7 +12,7 @@
 #include "common/domain/access.h"
 #include "common/http/message.h"
 #include "common/store/catalog.h"
-#include "control-plane/input_validator.h"
+#include "control-plane/validation/input_validator.h"
 
 namespace mimeo::control {
 

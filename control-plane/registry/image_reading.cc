@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "control-plane/input_validator.h"
+#include "control-plane/validation/input_validator.h"
 
 namespace mimeo::control {
 

@@ -19,8 +19,8 @@
 #include "common/store/catalog.h"
 #include "common/store/files.h"
 #include "common/store/predictions.h"
+#include "control-plane/predictions/trained_version.h"
 #include "control-plane/registry/token_service.h"
-#include "control-plane/trained_version.h"
 
 namespace mimeo::control {
 

@@ -15,8 +15,8 @@
 
 #include "common/http/outbound.h"
 #include "control-plane/testing/core_fixture.h"
-#include "control-plane/webhook_sender.h"
-#include "control-plane/webhook_signature.h"
+#include "control-plane/webhooks/sender.h"
+#include "control-plane/webhooks/signature.h"
 
 namespace mimeo::control {
 

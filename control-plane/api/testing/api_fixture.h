@@ -29,7 +29,7 @@
 #include "control-plane/http/json_codec.h"
 #include "control-plane/http/middleware.h"
 #include "control-plane/testing/core_fixture.h"
-#include "control-plane/webhook_sender.h"
+#include "control-plane/webhooks/sender.h"
 
 namespace mimeo::control {
 
