@@ -116,6 +116,7 @@ awaitable<Result<http::Response>> CogRun::send_once(http::ClientRequest request,
     http::ClientRequest copy = request;
     sent_at_ = parts_.clock->steady();
     may_have_arrived_ = true;
+    arm_started();
     Result<http::Response> response = absl::UnknownError("");
     if (reading == Reading::kWhole) {
       response = co_await connection_->http->request(std::move(copy));
@@ -137,7 +138,6 @@ awaitable<Result<http::Response>> CogRun::send_once(http::ClientRequest request,
 awaitable<CogRun::Answer> CogRun::send(http::ClientRequest request, Reading reading) {
   const SteadyTime first = parts_.clock->steady();
   for (;;) {
-    arm_started();
     http::ClientRequest copy = request;
     Result<http::Response> response = co_await send_once(std::move(copy), reading);
     Answer answer;
